@@ -1,0 +1,15 @@
+//! Layouts that cross the border between kernel and daemon.
+//!
+//! Host byte order, unless a field says otherwise. Every layout has explicit padding, so that no
+//! uninitialised kernel byte can leave the kernel.
+
+pub mod connect;
+pub mod exec;
+pub mod file;
+pub mod policy;
+pub mod record;
+pub mod verdict;
+
+/// Version of everything in this module. It names the pin directory (`…/v1/`): a daemon never
+/// touches pins of another version.
+pub const ABI: u32 = 1;

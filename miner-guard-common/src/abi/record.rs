@@ -1,0 +1,74 @@
+//! The head of every record in the ring buffer.
+
+use super::verdict::byte_enum;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+byte_enum! {
+    /// What follows the head.
+    Kind {
+        /// [`super::connect::Connect`]
+        Connect = 1 => "connect",
+        /// [`super::exec::Exec`]
+        Exec = 2 => "exec",
+    }
+}
+
+/// The head: who did it, when, and what was decided. 80 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Head {
+    /// [`Kind`]
+    pub kind: u8,
+    /// [`super::verdict::Verdict`]
+    pub verdict: u8,
+    /// 1 only when the kernel stopped it.
+    pub enforced: u8,
+    /// [`super::verdict::Reason`]
+    pub reason: u8,
+    /// Index of the rule in the generation, 0 if none.
+    pub rule: u32,
+    /// Generation that decided.
+    pub generation: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// cgroup v2 id (inode of its directory) of the task.
+    pub cgroup: u64,
+    /// Thread group (what user space calls the process).
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Real user id, in the initial user namespace.
+    pub uid: u32,
+    /// Real group id, in the initial user namespace.
+    pub gid: u32,
+    /// CPU that wrote the record.
+    pub cpu: u32,
+    /// Equal events before this one that were counted and not sent (same process, rule, destination kind).
+    pub suppressed: u32,
+    /// Command name of the thread, NUL-padded. Chosen by the process: hostile.
+    pub comm: [u8; 16],
+    /// [`super::verdict::Mode`] of the generation.
+    pub mode: u8,
+    #[doc(hidden)]
+    pub pad: [u8; 7],
+}
+
+byte_enum! {
+    /// Why records were lost, the index into the per-CPU `LOSS` array (a `u64` counter each).
+    Loss {
+        /// The ring buffer was full, at connect or sendmsg.
+        RingConnect = 0 => "ring-connect",
+        /// The ring buffer was full, at exec.
+        RingExec = 1 => "ring-exec",
+        /// A hook met no policy, or one it cannot read, and failed open.
+        NoPolicy = 2 => "no-policy",
+        /// A kernel structure could not be read, and the hook failed open.
+        KernelRead = 3 => "kernel-read",
+        /// The state of a process could not be stored: the table was full.
+        TaskTable = 4 => "task-table",
+        /// A record was counted into `suppressed` of a later one (not a loss; for `status`).
+        Aggregated = 5 => "aggregated",
+    }
+}
+/// Number of [`Loss`] counters, with room to grow without a new map shape.
+pub const LOSS_SLOTS: u32 = 16;

@@ -1,0 +1,1 @@
+//! The questions that the hooks ask of a generation.

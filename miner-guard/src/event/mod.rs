@@ -1,0 +1,1 @@
+//! Record → event: decode, enrich, aggregate.

@@ -1,0 +1,1 @@
+//! Is this file, or this process, a miner? Each identifier yields evidence.

@@ -1,0 +1,19 @@
+//! miner-guard: denies connections to mining pools and stops miners, in the kernel.
+//!
+//! Data goes one way: hook (kernel) → record → [`event`] (decode, enrich) → sinks.
+//! Nothing calls back upstream except through one door: [`policy`] compiling new tables.
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | `cli` | one file per subcommand |
+//! | `kernel` | preflight, BTF, load, attach, tables, ring: the only user of aya |
+//! | `policy` | as written → resolved → compiled |
+//! | `identify` | is this file a miner: each identifier yields evidence |
+//! | `event` | decode → enrich → aggregate |
+//! | `respond` | kill |
+//! | `sinks` | stdout as text or JSON |
+
+pub mod event;
+pub mod identify;
+pub mod policy;
+pub mod sinks;

@@ -1,0 +1,2 @@
+//! The `miner-guard` command.
+fn main() {}
