@@ -21,8 +21,8 @@ byte_enum! {
 pub struct Connect {
     /// Who and what.
     pub head: Head,
-    /// Destination, network byte order; an IPv4 address (also a v4-mapped one) in the first 4 bytes, the rest 0.
-    pub address: [u8; 16],
+    /// Destination, words in network byte order; an IPv4 address (also a v4-mapped one) is the first, the rest 0.
+    pub address: [u32; 4],
     /// Destination port, host byte order.
     pub port: u16,
     /// `AF_INET` (2) or `AF_INET6` (10); a v4-mapped address counts as `AF_INET`.

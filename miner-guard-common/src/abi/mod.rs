@@ -6,6 +6,7 @@
 pub mod connect;
 pub mod exec;
 pub mod file;
+pub mod offsets;
 pub mod policy;
 pub mod record;
 pub mod verdict;

@@ -72,3 +72,34 @@ byte_enum! {
 }
 /// Number of [`Loss`] counters, with room to grow without a new map shape.
 pub const LOSS_SLOTS: u32 = 16;
+
+/// Size of the ring buffer in bytes.
+pub const RING_BYTES: u64 = 1 << 20;
+
+/// Equal events: the key under which the kernel counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct FloodKey {
+    /// Thread group.
+    pub pid: u32,
+    /// Index of the rule.
+    pub rule: u32,
+    /// [`Kind`]
+    pub kind: u8,
+    /// [`super::verdict::Reason`]
+    pub reason: u8,
+    #[doc(hidden)]
+    pub pad: [u8; 2],
+}
+
+/// Equal events: when the last record was sent and how many were not since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Flood {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub sent_ns: u64,
+    /// Events since.
+    pub count: u32,
+    #[doc(hidden)]
+    pub pad: u32,
+}
