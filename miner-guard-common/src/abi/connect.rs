@@ -15,7 +15,7 @@ byte_enum! {
     }
 }
 
-/// A record of [`super::record::Kind::Connect`]. 112 bytes.
+/// A record of [`super::record::Kind::Connect`]. 104 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Connect {
@@ -32,5 +32,5 @@ pub struct Connect {
     /// [`Op`]
     pub op: u8,
     #[doc(hidden)]
-    pub pad: [u8; 10],
+    pub pad: u16,
 }

@@ -9,13 +9,13 @@ pub const FILENAME: usize = 256;
 pub const ARGS: usize = 512;
 
 /// The file was not known: user space should identify it.
-pub const FIRST_SEEN: u8 = 1;
+pub const FIRST_SEEN: u32 = 1;
 /// The LSM hook saw it: no new program runs if `enforced`.
-pub const FROM_LSM: u8 = 2;
+pub const FROM_LSM: u32 = 2;
 /// `args` holds less than there was.
-pub const ARGS_TRUNCATED: u8 = 4;
+pub const ARGS_TRUNCATED: u32 = 4;
 /// The file has no name any more, or never had one (deleted, memfd).
-pub const UNLINKED: u8 = 8;
+pub const UNLINKED: u32 = 8;
 
 /// A record of [`super::record::Kind::Exec`]. 896 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -28,9 +28,7 @@ pub struct Exec {
     /// Parent's thread group.
     pub ppid: u32,
     /// [`FIRST_SEEN`] …
-    pub flags: u8,
-    #[doc(hidden)]
-    pub pad: [u8; 3],
+    pub flags: u32,
     /// Bytes used of `filename`.
     pub filename_len: u32,
     /// Bytes used of `args`.

@@ -1,7 +1,8 @@
 //! Layouts that cross the border between kernel and daemon.
 //!
 //! Host byte order, unless a field says otherwise. Every layout has explicit padding, so that no
-//! uninitialised kernel byte can leave the kernel.
+//! uninitialised kernel byte can leave the kernel. The padding is a number, never an array: the compiler clears an
+//! odd array by calling `memset`, which the verifier refuses.
 
 pub mod connect;
 pub mod exec;

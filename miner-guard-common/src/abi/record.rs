@@ -48,9 +48,9 @@ pub struct Head {
     /// Command name of the thread, NUL-padded. Chosen by the process: hostile.
     pub comm: [u8; 16],
     /// [`super::verdict::Mode`] of the generation.
-    pub mode: u8,
+    pub mode: u32,
     #[doc(hidden)]
-    pub pad: [u8; 7],
+    pub pad: u32,
 }
 
 byte_enum! {
