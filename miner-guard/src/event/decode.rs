@@ -1,0 +1,261 @@
+//! Bytes of the ring buffer → a [`Record`] whose every field has a meaning.
+//!
+//! The kernel side is ours, but what it copies is not: names and arguments are chosen by the process,
+//! and a daemon of one version may meet the pinned programs of another. Hence every byte is checked.
+
+use miner_guard_common::abi::{
+    connect::{Connect, Op},
+    exec::{self, Exec},
+    file::FileId,
+    record::{Head, Kind},
+    verdict::{Mode, Reason, Verdict},
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use zerocopy::FromBytes;
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// Why bytes are not a record. The daemon counts these; it never guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// There is no first byte.
+    #[error("a record without a byte")]
+    Empty,
+    /// The first byte names no kind of record.
+    #[error("record kind {0} is unknown; unload the pinned programs of the other version and start again")]
+    Kind(u8),
+    /// A record of this kind has another length.
+    #[error("a {kind} record of {got} bytes, {want} expected; the programs and the daemon differ in version")]
+    Length {
+        /// Name of the kind.
+        kind: &'static str,
+        /// Bytes there are.
+        got: usize,
+        /// Bytes there should be.
+        want: usize,
+    },
+    /// A field holds a number that has no meaning.
+    #[error("field {field} of a record holds {value}, which has no meaning")]
+    Field {
+        /// Name of the field in the ABI.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+    },
+}
+
+/// Who did it, when, and what was decided: the checked form of [`Head`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What was decided; in audit mode what enforce would have done.
+    pub verdict: Verdict,
+    /// True only when the kernel stopped it.
+    pub enforced: bool,
+    /// Which question decided.
+    pub reason: Reason,
+    /// Mode of the generation that decided.
+    pub mode: Mode,
+    /// Index of the rule in the generation, 0 if none.
+    pub rule: u32,
+    /// Generation that decided.
+    pub generation: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// cgroup v2 id of the task.
+    pub cgroup: u64,
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// CPU that wrote the record.
+    pub cpu: u32,
+    /// Equal events before this one that the kernel counted and did not send.
+    pub suppressed: u32,
+    comm: [u8; 16],
+}
+
+impl Decision {
+    /// Command name of the thread, up to its NUL. Chosen by the process: hostile.
+    #[must_use]
+    pub fn comm(&self) -> &[u8] {
+        until_nul(&self.comm)
+    }
+}
+
+/// A socket asked to reach a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectRecord {
+    /// Who, when, what.
+    pub head: Decision,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// `IPPROTO_*`.
+    pub protocol: u8,
+    /// Which hook.
+    pub op: Op,
+}
+
+/// A process began to run a new program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecRecord {
+    /// Who, when, what.
+    pub head: Decision,
+    /// The file that the kernel opened.
+    pub file: FileId,
+    /// Parent process.
+    pub ppid: u32,
+    /// [`exec::FIRST_SEEN`] …
+    pub flags: u8,
+    /// The path as given to `execve`. Hostile.
+    pub filename: Vec<u8>,
+    /// The arguments, as far as the record holds them. Hostile.
+    pub args: Vec<Vec<u8>>,
+}
+
+impl ExecRecord {
+    /// The file was not known before.
+    #[must_use]
+    pub const fn first_seen(&self) -> bool {
+        self.flags & exec::FIRST_SEEN != 0
+    }
+    /// There were more arguments than the record holds.
+    #[must_use]
+    pub const fn args_truncated(&self) -> bool {
+        self.flags & exec::ARGS_TRUNCATED != 0
+    }
+    /// The LSM hook saw it.
+    #[must_use]
+    pub const fn from_lsm(&self) -> bool {
+        self.flags & exec::FROM_LSM != 0
+    }
+    /// The file has no name any more, or never had one.
+    #[must_use]
+    pub const fn unlinked(&self) -> bool {
+        self.flags & exec::UNLINKED != 0
+    }
+}
+
+/// A record of the kernel, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A socket asked to reach a destination.
+    Connect(ConnectRecord),
+    /// A process began to run a new program. Boxed: it is large, and connects come in floods.
+    Exec(Box<ExecRecord>),
+}
+
+impl Record {
+    /// Who, when, what.
+    #[must_use]
+    pub const fn head(&self) -> &Decision {
+        match self {
+            Self::Connect(c) => &c.head,
+            Self::Exec(e) => &e.head,
+        }
+    }
+}
+
+/// Reads one item of the ring buffer.
+///
+/// # Errors
+/// [`DecodeError`] when the bytes are not exactly one record of this ABI.
+pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let kind = *bytes.first().ok_or(DecodeError::Empty)?;
+    match Kind::from_byte(kind).ok_or(DecodeError::Kind(kind))? {
+        Kind::Connect => connect(&exact::<Connect>(bytes, Kind::Connect)?).map(Record::Connect),
+        Kind::Exec => exec(&exact::<Exec>(bytes, Kind::Exec)?).map(|e| Record::Exec(Box::new(e))),
+    }
+}
+
+/// A copy, so that the alignment of the bytes does not matter.
+fn exact<T: FromBytes>(bytes: &[u8], kind: Kind) -> Result<T, DecodeError> {
+    T::read_from_bytes(bytes).map_err(|_| DecodeError::Length {
+        kind: kind.name(),
+        got: bytes.len(),
+        want: size_of::<T>(),
+    })
+}
+
+fn head(h: &Head) -> Result<Decision, DecodeError> {
+    Ok(Decision {
+        verdict: Verdict::from_byte(h.verdict).ok_or_else(|| bad("verdict", h.verdict))?,
+        enforced: match h.enforced {
+            0 => false,
+            1 => true,
+            other => return Err(bad("enforced", other)),
+        },
+        reason: Reason::from_byte(h.reason).ok_or_else(|| bad("reason", h.reason))?,
+        mode: Mode::from_byte(h.mode).ok_or_else(|| bad("mode", h.mode))?,
+        rule: h.rule,
+        generation: h.generation,
+        time_ns: h.time_ns,
+        cgroup: h.cgroup,
+        pid: h.pid,
+        tid: h.tid,
+        uid: h.uid,
+        gid: h.gid,
+        cpu: h.cpu,
+        suppressed: h.suppressed,
+        comm: h.comm,
+    })
+}
+
+fn connect(c: &Connect) -> Result<ConnectRecord, DecodeError> {
+    let ip: IpAddr = match c.family {
+        AF_INET => {
+            let [a, b, x, d, ..] = c.address;
+            Ipv4Addr::new(a, b, x, d).into()
+        }
+        AF_INET6 => Ipv6Addr::from(c.address).into(),
+        other => return Err(bad("family", other)),
+    };
+    Ok(ConnectRecord {
+        head: head(&c.head)?,
+        destination: SocketAddr::new(ip, c.port),
+        protocol: c.protocol,
+        op: Op::from_byte(c.op).ok_or_else(|| bad("op", c.op))?,
+    })
+}
+
+fn exec(e: &Exec) -> Result<ExecRecord, DecodeError> {
+    let filename = used(&e.filename, e.filename_len, "filename_len")?;
+    let args = used(&e.args, e.args_len, "args_len")?;
+    Ok(ExecRecord {
+        head: head(&e.head)?,
+        file: e.file,
+        ppid: e.ppid,
+        flags: e.flags,
+        filename: until_nul(filename).to_vec(),
+        args: split_args(args),
+    })
+}
+
+/// Splits NUL-closed arguments; the last may lack its NUL when it was cut.
+#[must_use]
+pub fn split_args(bytes: &[u8]) -> Vec<Vec<u8>> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    bytes.strip_suffix(&[0]).unwrap_or(bytes).split(|b| *b == 0).map(<[u8]>::to_vec).collect()
+}
+
+fn used<'a>(bytes: &'a [u8], len: u32, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    usize::try_from(len).ok().and_then(|n| bytes.get(..n)).ok_or_else(|| bad(field, len))
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|b| *b == 0).next().unwrap_or_default()
+}
+
+fn bad(field: &'static str, value: impl Into<u64>) -> DecodeError {
+    DecodeError::Field { field, value: value.into() }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

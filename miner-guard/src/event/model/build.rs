@@ -1,0 +1,265 @@
+//! Record + process + rule → event. Pure: everything it tells was handed to it.
+
+use super::{
+    Action, Container, Destination, Event, File, Group, Guard, Hash, Host, Indicator, Network, Process,
+    ProcessRef, Rule, Scope, StoppedBy, Thread, Threat, User, lossy,
+};
+use crate::event::{
+    decode::{ConnectRecord, ExecRecord, Record},
+    rules::RuleInfo,
+};
+use jiff::Timestamp;
+use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
+use std::net::IpAddr;
+
+/// What could be learned of the process. Everything may be missing: the process may be gone.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// There was nothing left to look at, or another process has the number now.
+    pub gone: bool,
+    /// Name of the process (its first thread).
+    pub name: Option<String>,
+    /// File that it runs.
+    pub executable: Option<String>,
+    /// Arguments, redacted.
+    pub args: Vec<String>,
+    /// Number of arguments there were, if all were seen.
+    pub args_count: Option<usize>,
+    /// Not all arguments are in `args`.
+    pub args_truncated: bool,
+    /// When it was started.
+    pub start: Option<Timestamp>,
+    /// Name of the user.
+    pub user: Option<String>,
+    /// Ancestors, the parent first.
+    pub ancestry: Vec<ProcessRef>,
+    /// Path in cgroup v2.
+    pub cgroup: Option<String>,
+    /// Container, if in one.
+    pub container: Option<Container>,
+    /// systemd unit.
+    pub unit: Option<String>,
+    /// Batch job.
+    pub job: Option<String>,
+    /// Kubernetes pod uid.
+    pub pod: Option<String>,
+}
+
+/// What the daemon found out about the file of an exec, and what it did.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The verdict on the file.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Sentences a person can check.
+    pub evidence: Vec<String>,
+    /// SHA-256 of the file in hex, if computed.
+    pub sha256: Option<String>,
+    /// The daemon sent SIGKILL, and the kernel took it.
+    pub killed: bool,
+}
+
+/// Everything that one event tells.
+#[derive(Clone, Debug)]
+pub struct Told<'a> {
+    /// What the kernel said.
+    pub record: &'a Record,
+    /// Events like it that are only counted, those of the kernel included.
+    pub suppressed: u64,
+    /// What "like it" means.
+    pub scope: Scope,
+    /// What is known of the process.
+    pub source: Source,
+    /// The rule that decided.
+    pub rule: Option<RuleInfo>,
+    /// What the daemon found out, for an exec.
+    pub finding: Option<&'a Finding>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// This machine.
+    pub host: Option<&'a Host>,
+}
+
+impl Event {
+    /// The event of a record.
+    #[must_use]
+    pub fn of_record(told: Told<'_>) -> Self {
+        let head = told.record.head();
+        let Told { record, source, rule, finding, .. } = told;
+        let verdict = finding.map_or(head.verdict, |f| f.verdict);
+        let reason = finding.map_or(head.reason, |f| f.reason);
+        let killed = finding.is_some_and(|f| f.killed);
+        let action = match record {
+            Record::Connect(_) => Action::of_connect(head),
+            Record::Exec(e) => exec_action(e, verdict, killed),
+        };
+        let name = source.name.unwrap_or_else(|| lossy(head.comm()));
+        let message = message(action, record, &name, &source.user, reason, rule.as_ref());
+        let miner_guard = Guard {
+            mode: Some(head.mode.name()),
+            verdict: Some(verdict.name()),
+            enforced: head.enforced || killed,
+            stopped_by: match (head.enforced, killed) {
+                (true, _) => Some(StoppedBy::Kernel),
+                (false, true) => Some(StoppedBy::Daemon),
+                (false, false) => None,
+            },
+            reason: Some(reason.name()),
+            op: Some(match record {
+                Record::Connect(c) => c.op.name(),
+                Record::Exec(_) => "exec",
+            }),
+            generation: Some(head.generation),
+            suppressed: told.suppressed,
+            suppressed_scope: (told.suppressed > 0).then_some(told.scope),
+            process_gone: source.gone,
+            args_truncated: source.args_truncated,
+            cgroup: source.cgroup,
+            cgroup_id: (head.cgroup != 0).then(|| head.cgroup.to_string()),
+            unit: source.unit,
+            job: source.job,
+            pod: source.pod,
+            evidence: finding.map(|f| f.evidence.clone()).unwrap_or_default(),
+            ..Guard::default()
+        };
+        let mut event = Self::bare(told.at, told.host, action, message, miner_guard);
+        event.process = Some(Process {
+            pid: head.pid,
+            name,
+            executable: source.executable,
+            command_line: (!source.args.is_empty()).then(|| source.args.join(" ")),
+            args: source.args,
+            args_count: source.args_count,
+            start: source.start,
+            thread: Thread { id: head.tid, name: lossy(head.comm()) },
+            parent: source.ancestry.first().cloned(),
+        });
+        event.miner_guard.ancestry = source.ancestry;
+        event.user = Some(User { id: head.uid.to_string(), name: source.user });
+        event.group = Some(Group { id: head.gid.to_string() });
+        event.container = source.container;
+        event.threat = threat(record, verdict, reason, rule.as_ref());
+        event.rule = rule.map(|r| Rule { id: r.id });
+        match record {
+            Record::Connect(c) => {
+                event.destination = Some(Destination { ip: c.destination.ip(), port: c.destination.port() });
+                event.network = Some(network(c));
+            }
+            Record::Exec(e) => {
+                event.file = Some(file(e, finding.and_then(|f| f.sha256.clone())));
+            }
+        }
+        event
+    }
+}
+
+fn exec_action(e: &ExecRecord, verdict: Verdict, killed: bool) -> Action {
+    if killed {
+        return Action::ProcessKilled;
+    }
+    let mut asked = e.head;
+    asked.verdict = verdict;
+    Action::of_exec(&asked, e.from_lsm())
+}
+
+fn network(c: &ConnectRecord) -> Network {
+    Network {
+        transport: match c.protocol {
+            1 => Some("icmp"),
+            6 => Some("tcp"),
+            17 => Some("udp"),
+            58 => Some("ipv6-icmp"),
+            132 => Some("sctp"),
+            136 => Some("udplite"),
+            _ => None,
+        },
+        family: if c.destination.is_ipv4() { "ipv4" } else { "ipv6" },
+        iana_number: c.protocol.to_string(),
+        direction: "egress",
+    }
+}
+
+fn file(e: &ExecRecord, sha256: Option<String>) -> File {
+    let nanos = i32::try_from(e.file.ctime_nsec).unwrap_or(0);
+    File {
+        path: lossy(&e.filename),
+        inode: e.file.ino.to_string(),
+        device: format!("{}:{}", e.file.dev >> 20, e.file.dev & 0xf_ffff),
+        size: e.file.size,
+        // A file system may hold any change time; one that no calendar knows must not cost the event.
+        ctime: Timestamp::new(e.file.ctime_sec, nanos).unwrap_or(Timestamp::UNIX_EPOCH),
+        hash: sha256.map(|sha256| Hash { sha256 }),
+    }
+}
+
+fn threat(record: &Record, verdict: Verdict, reason: Reason, rule: Option<&RuleInfo>) -> Option<Threat> {
+    if verdict == Verdict::Allow {
+        return None;
+    }
+    let destination = match record {
+        Record::Connect(c) => Some(c.destination),
+        Record::Exec(_) => None,
+    };
+    let address =
+        || destination.map(|d| if matches!(d.ip(), IpAddr::V4(_)) { "ipv4-addr" } else { "ipv6-addr" });
+    let kind = match reason {
+        Reason::AddressPort | Reason::Address | Reason::Prefix | Reason::Learned | Reason::Canary => {
+            address()
+        }
+        Reason::Domain => Some("domain-name"),
+        Reason::MinerBinary | Reason::FileHash | Reason::FilePath | Reason::HashingHeavy => Some("file"),
+        Reason::None | Reason::Exempt | Reason::Protected | Reason::Port | Reason::Protocol => None,
+    };
+    let has_ip = kind.is_some_and(|k| k.ends_with("-addr"));
+    let has_port = matches!(reason, Reason::AddressPort | Reason::Port);
+    let indicator = Indicator {
+        kind,
+        name: rule.and_then(|r| r.indicator.clone()),
+        ip: destination.filter(|_| has_ip).map(|d| d.ip()),
+        port: destination.filter(|_| has_port).map(|d| d.port()),
+        provider: rule.and_then(|r| r.feed.clone()),
+        description: rule.and_then(|r| r.provenance.clone()),
+    };
+    (indicator != Indicator::default()).then_some(Threat { indicator })
+}
+
+fn message(
+    action: Action,
+    record: &Record,
+    name: &str,
+    user: &Option<String>,
+    reason: Reason,
+    rule: Option<&RuleInfo>,
+) -> String {
+    let head = record.head();
+    let user = user.clone().unwrap_or_else(|| head.uid.to_string());
+    let who = format!("{name} (pid {}, user {user})", head.pid);
+    let what = match record {
+        Record::Connect(c) => {
+            let to = c.destination;
+            match action {
+                Action::ConnectionDenied => format!("was refused {to}"),
+                Action::ConnectionWouldBeDenied => format!("reached for {to}, which enforce would refuse"),
+                Action::ConnectionNotStopped => format!("reached {to}: it could not be refused here"),
+                _ => format!("reached for {to}"),
+            }
+        }
+        Record::Exec(e) => {
+            let path = lossy(&e.filename);
+            match action {
+                Action::ExecDenied => format!("was refused to run {path}"),
+                Action::ProcessKilled => format!("ran {path} and was killed"),
+                Action::ExecWouldBeDenied => format!("ran {path}, which enforce would stop"),
+                Action::ExecNotStopped => format!("ran {path}: it could not be stopped"),
+                _ => format!("ran {path}"),
+            }
+        }
+    };
+    let by = match rule {
+        Some(r) => format!(", rule {}", r.id),
+        None => String::new(),
+    };
+    let mode = if head.mode == Mode::Audit { ", audit" } else { "" };
+    format!("{who} {what} ({}{by}{mode})", reason.name())
+}

@@ -1,0 +1,35 @@
+//! What events need to know of the policy, and no more.
+
+use miner_guard_common::abi::verdict::Verdict;
+use std::net::SocketAddr;
+
+/// The rule behind a verdict, in the operator's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// The rule's or feed's id in the policy.
+    pub id: String,
+    /// The feed that the indicator came from, if it came from one.
+    pub feed: Option<String>,
+    /// The indicator as written: `192.0.2.0/24`, `192.0.2.5:3333`, a hash, a path.
+    pub indicator: Option<String>,
+    /// Where the indicator stands and who says so: `pool-ips.tsv:17, maltrail`.
+    pub provenance: Option<String>,
+    /// What the rule asks for.
+    pub action: Verdict,
+}
+
+/// Gives the names of rules. The policy side implements it.
+pub trait RuleNames {
+    /// The rule of this index in this generation; `None` if it is not known (any more).
+    ///
+    /// `destination` is the one that was asked for, of a connect record: a rule may hold a whole feed,
+    /// and the destination tells which of its lines was met.
+    fn rule(&self, generation: u64, index: u32, destination: Option<SocketAddr>) -> Option<RuleInfo>;
+}
+
+/// No policy: for tools that read records without one.
+impl RuleNames for () {
+    fn rule(&self, _: u64, _: u32, _: Option<SocketAddr>) -> Option<RuleInfo> {
+        None
+    }
+}

@@ -1,0 +1,76 @@
+//! Records for tests: the bytes that a kernel would send.
+
+use miner_guard_common::abi::{
+    connect::Connect,
+    exec::Exec,
+    record::{Head, Kind},
+    verdict::{Mode, Reason, Verdict},
+};
+use std::net::{IpAddr, SocketAddr};
+use zerocopy::FromZeros;
+
+fn comm(name: &[u8]) -> [u8; 16] {
+    let mut out = [0; 16];
+    for (to, from) in out.iter_mut().zip(name) {
+        *to = *from;
+    }
+    out
+}
+
+/// A head: process 4242 of user 1000 was denied, in enforce mode.
+pub fn head(kind: Kind) -> Head {
+    let mut h = Head::new_zeroed();
+    h.kind = kind as u8;
+    h.verdict = Verdict::Deny as u8;
+    h.enforced = 1;
+    h.reason = Reason::Address as u8;
+    h.mode = Mode::Enforce as u8;
+    h.rule = 7;
+    h.generation = 3;
+    h.time_ns = 5_000_000_000;
+    h.cgroup = 99;
+    (h.pid, h.tid, h.uid, h.gid) = (4242, 4243, 1000, 1000);
+    h.comm = comm(b"xmrig");
+    h
+}
+
+/// A connect to `to`.
+pub fn connect(to: &str) -> Connect {
+    let to: SocketAddr = to.parse().unwrap();
+    let mut c = Connect::new_zeroed();
+    c.head = head(Kind::Connect);
+    match to.ip() {
+        IpAddr::V4(a) => {
+            c.family = 2;
+            c.address[..4].copy_from_slice(&a.octets());
+        }
+        IpAddr::V6(a) => {
+            c.family = 10;
+            c.address = a.octets();
+        }
+    }
+    c.port = to.port();
+    c.protocol = 6;
+    c
+}
+
+/// An exec of `filename` with `args`.
+pub fn exec(filename: &[u8], args: &[&[u8]]) -> Exec {
+    let mut e = Exec::new_zeroed();
+    e.head = head(Kind::Exec);
+    e.head.verdict = Verdict::Kill as u8;
+    e.head.reason = Reason::MinerBinary as u8;
+    e.head.rule = 0;
+    e.ppid = 612;
+    (e.file.ino, e.file.size, e.file.dev) = (131_337, 8_388_608, (8 << 20) | 1);
+    e.filename[..filename.len()].copy_from_slice(filename);
+    e.filename_len = filename.len() as u32;
+    let mut joined: Vec<u8> = Vec::new();
+    for a in args {
+        joined.extend_from_slice(a);
+        joined.push(0);
+    }
+    e.args[..joined.len()].copy_from_slice(&joined);
+    e.args_len = joined.len() as u32;
+    e
+}
