@@ -110,7 +110,7 @@ pub struct ExecRecord {
     /// Parent process.
     pub ppid: u32,
     /// [`exec::FIRST_SEEN`] …
-    pub flags: u8,
+    pub flags: u32,
     /// The path as given to `execve`. Hostile.
     pub filename: Vec<u8>,
     /// The arguments, as far as the record holds them. Hostile.
@@ -190,7 +190,7 @@ fn head(h: &Head) -> Result<Decision, DecodeError> {
             other => return Err(bad("enforced", other)),
         },
         reason: Reason::from_byte(h.reason).ok_or_else(|| bad("reason", h.reason))?,
-        mode: Mode::from_byte(h.mode).ok_or_else(|| bad("mode", h.mode))?,
+        mode: u8::try_from(h.mode).ok().and_then(Mode::from_byte).ok_or_else(|| bad("mode", h.mode))?,
         rule: h.rule,
         generation: h.generation,
         time_ns: h.time_ns,
@@ -208,10 +208,13 @@ fn head(h: &Head) -> Result<Decision, DecodeError> {
 fn connect(c: &Connect) -> Result<ConnectRecord, DecodeError> {
     let ip: IpAddr = match c.family {
         AF_INET => {
-            let [a, b, x, d, ..] = c.address;
-            Ipv4Addr::new(a, b, x, d).into()
+            let [first, ..] = c.address;
+            Ipv4Addr::from(first.to_ne_bytes()).into()
         }
-        AF_INET6 => Ipv6Addr::from(c.address).into(),
+        AF_INET6 => {
+            let octets: [u8; 16] = zerocopy::transmute!(c.address);
+            Ipv6Addr::from(octets).into()
+        }
         other => return Err(bad("family", other)),
     };
     Ok(ConnectRecord {

@@ -24,7 +24,7 @@ pub fn head(kind: Kind) -> Head {
     h.verdict = Verdict::Deny as u8;
     h.enforced = 1;
     h.reason = Reason::Address as u8;
-    h.mode = Mode::Enforce as u8;
+    h.mode = Mode::Enforce as u32;
     h.rule = 7;
     h.generation = 3;
     h.time_ns = 5_000_000_000;
@@ -42,11 +42,11 @@ pub fn connect(to: &str) -> Connect {
     match to.ip() {
         IpAddr::V4(a) => {
             c.family = 2;
-            c.address[..4].copy_from_slice(&a.octets());
+            c.address[0] = u32::from_ne_bytes(a.octets());
         }
         IpAddr::V6(a) => {
             c.family = 10;
-            c.address = a.octets();
+            c.address = zerocopy::transmute!(a.octets());
         }
     }
     c.port = to.port();

@@ -78,7 +78,7 @@ fn a_denied_connection_has_the_ecs_names_an_operator_searches_for() {
 #[test]
 fn audit_says_what_enforce_would_have_done_and_that_nothing_was_stopped() {
     let mut raw = samples::connect("192.0.2.5:3333");
-    (raw.head.mode, raw.head.enforced) = (Mode::Audit as u8, 0);
+    (raw.head.mode, raw.head.enforced) = (Mode::Audit as u32, 0);
     let record = decode(raw.as_bytes()).unwrap();
     let v = json_of(&Event::of_record(told(&record)));
     assert_eq!(v["event"]["action"], "connection-would-be-denied");

@@ -58,7 +58,7 @@ fn a_denied_connection_reads_as_who_where_to_and_why() {
 #[test]
 fn audit_says_would_deny_and_the_columns_stay_where_they_are() {
     let mut raw = samples::connect("[2001:db8::7]:443");
-    (raw.head.mode, raw.head.enforced) = (Mode::Audit as u8, 0);
+    (raw.head.mode, raw.head.enforced) = (Mode::Audit as u32, 0);
     let e = event(&raw, Source::default(), 0, Scope::Same);
     let line = PLAIN.render(&e);
     assert!(line.starts_with("12:03:07.123  would deny   connect  xmrig[4242] "), "{line}");
