@@ -1,0 +1,372 @@
+use super::*;
+use miner_guard_common::{
+    abi::verdict::Reason,
+    table::{self, Answer, Blocks, Destination, Header},
+};
+use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const REQUEST: CompileRequest =
+    CompileRequest { generation: 7, mode: Mode::Enforce, key: SipKey(11, 22), canary: None };
+
+fn ask(image: &Image, address: IpAddr, port: u16) -> Option<Answer> {
+    let blocks = image.blocks();
+    let header = Header::read(&blocks).unwrap();
+    table::destination(&blocks, &header, &Destination { address: address.into(), port })
+}
+
+#[derive(Clone, Debug, Default)]
+struct Model {
+    verdicts: Vec<Verdict>,
+    prefixes: Vec<Entry<(u128, u8)>>,
+    ports: Vec<Entry<()>>,
+    v6: bool,
+}
+
+impl Model {
+    fn bits(&self) -> u32 {
+        if self.v6 { 128 } else { 32 }
+    }
+
+    /// The order of a verdict, word for word: slow and plain.
+    fn ask(&self, address: u128, port: u16) -> Option<Answer> {
+        let full = self.bits() as u8;
+        let stage = |exact: bool| {
+            let mut found: Vec<_> = self
+                .prefixes
+                .iter()
+                .filter(|e| (e.key.1 == full) == exact && e.ports.low <= port && port <= e.ports.high)
+                .filter(|e| {
+                    let (first, last) = flatten::ends(e.key.0, e.key.1, self.bits());
+                    (first..=last).contains(&address)
+                })
+                .collect();
+            found.sort_by_key(|e| (e.ports == Ports::ANY, std::cmp::Reverse(e.key.1), e.rule));
+            found
+                .into_iter()
+                .map(move |e| {
+                    let plain = if exact { Reason::Address } else { Reason::Prefix };
+                    (e.rule, if e.ports == Ports::ANY { plain } else { Reason::AddressPort })
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut ports: Vec<_> =
+            self.ports.iter().filter(|e| e.ports.low <= port && port <= e.ports.high).collect();
+        ports.sort_by_key(|e| (e.ports == Ports::ANY, e.rule));
+        let all = stage(true)
+            .into_iter()
+            .chain(stage(false))
+            .chain(ports.into_iter().map(|e| (e.rule, Reason::Port)))
+            .map(|(rule, reason)| Answer { rule, verdict: self.verdicts[rule as usize], reason })
+            .collect::<Vec<_>>();
+        all.iter().find(|a| a.verdict.stops()).or(all.first()).copied()
+    }
+
+    fn compile(&self) -> Image {
+        let (exact, prefixes): (Vec<Entry<_>>, Vec<Entry<_>>) =
+            self.prefixes.iter().copied().partition(|e| u32::from(e.key.1) == self.bits());
+        let exact4: Vec<_> =
+            exact.iter().map(|e| Entry { key: e.key.0 as u32, rule: e.rule, ports: e.ports }).collect();
+        let exact6: Vec<_> =
+            exact.iter().map(|e| Entry { key: e.key.0, rule: e.rule, ports: e.ports }).collect();
+        let prefixes4: Vec<_> = prefixes
+            .iter()
+            .map(|e| Entry { key: (e.key.0 as u32, e.key.1), rule: e.rule, ports: e.ports })
+            .collect();
+        let mut listed = Listed { verdicts: &self.verdicts, ports: &self.ports, ..Listed::default() };
+        if self.v6 {
+            (listed.addresses6, listed.prefixes6) = (&exact6, &prefixes);
+        } else {
+            (listed.addresses4, listed.prefixes4) = (&exact4, &prefixes4);
+        }
+        compile(&listed, &REQUEST).unwrap()
+    }
+}
+
+fn spans() -> impl Strategy<Value = Ports> {
+    // Few values, so that rules meet.
+    let port = prop_oneof![Just(0_u16), Just(80), Just(81), Just(3333), Just(65535), any::<u16>()];
+    prop_oneof![
+        3 => Just(Ports::ANY),
+        2 => port.clone().prop_map(Ports::one),
+        1 => (port.clone(), port).prop_map(|(a, b)| Ports { low: a.min(b), high: a.max(b) }),
+    ]
+}
+
+fn models(v6: bool) -> impl Strategy<Value = Model> {
+    let verdict = prop_oneof![Just(Verdict::Alert), Just(Verdict::Deny), Just(Verdict::Kill)];
+    let bits = if v6 { 128_u8 } else { 32 };
+    (1_u32..6)
+        .prop_flat_map(move |rules| {
+            // Addresses that differ in few bits, so that prefixes nest.
+            let address = (any::<u8>(), any::<u8>(), any::<u8>(), 0_u8..4).prop_map(move |(a, b, c, d)| {
+                let (a, b, c) = (a & 1, b & 3, c & 0x81);
+                let v4 = u128::from(u32::from_be_bytes([10 + a, b, c, d]));
+                if v6 { 0x2001_0db8_u128 << 96 | v4 << 40 | u128::from(d) } else { v4 }
+            });
+            let len = prop_oneof![2 => Just(bits), 1 => 0..=bits, 1 => bits / 2..=bits];
+            let entry = (address, len, spans(), 1..=rules).prop_map(|(a, len, ports, rule)| Entry {
+                key: (a, len),
+                rule,
+                ports,
+            });
+            let port = (spans(), 1..=rules).prop_map(|(ports, rule)| Entry { key: (), rule, ports });
+            (
+                prop::collection::vec(verdict.clone(), rules as usize),
+                prop::collection::vec(entry, 0..40),
+                prop::collection::vec(port, 0..3),
+            )
+        })
+        .prop_map(move |(mut verdicts, prefixes, ports)| {
+            verdicts.insert(0, Verdict::Allow);
+            Model { verdicts, prefixes, ports, v6 }
+        })
+}
+
+fn agree(model: &Model, extra: &[u128]) -> Result<(), TestCaseError> {
+    let image = model.compile();
+    let mut addresses = extra.to_vec();
+    for e in &model.prefixes {
+        let (first, last) = flatten::ends(e.key.0, e.key.1, model.bits());
+        addresses.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1), e.key.0]);
+    }
+    let mut ports = vec![0, 1, 79, 80, 82, 3333, 65534, 65535];
+    ports.extend(model.prefixes.iter().flat_map(|e| [e.ports.low, e.ports.high.wrapping_add(1)]));
+    for address in addresses {
+        let ip: IpAddr = if model.v6 {
+            Ipv6Addr::from_bits(address).into()
+        } else {
+            Ipv4Addr::from_bits(address as u32).into()
+        };
+        let address = if model.v6 { address } else { u128::from(address as u32) };
+        for &port in &ports {
+            prop_assert_eq!(ask(&image, ip, port), model.ask(address, port), "{} port {}", ip, port);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_compiled_ipv4_policy_answers_as_the_plain_model(model in models(false), other: [u32; 4]) {
+        agree(&model, &other.map(u128::from))?;
+    }
+
+    #[test]
+    fn the_compiled_ipv6_policy_answers_as_the_plain_model(model in models(true), other: [u128; 4]) {
+        agree(&model, &other)?;
+    }
+
+    #[test]
+    fn any_blocks_at_all_are_read_without_a_panic(
+        words in prop::collection::vec(any::<u32>(), 32..512), address: u32, port: u16
+    ) {
+        let mut blocks: Vec<Block> = words.as_chunks::<16>().0.iter().map(|w| Block(*w)).collect();
+        blocks[0].0[0] = MAGIC;
+        set_mode(&mut blocks[0], Mode::Audit);
+        // Sections inside the blocks, so that the readers get somewhere.
+        for at in [3, 5, 6, 7, 9, 11, 13] {
+            blocks[0].0[at] %= 40;
+        }
+        let blocks = blocks.as_slice();
+        let header = Header::read(&blocks).unwrap();
+        for address in [IpAddr::from(Ipv4Addr::from_bits(address)), Ipv6Addr::from_bits(u128::from(address) << 90).into()] {
+            let to = Destination { address: address.into(), port };
+            let _ = table::destination(&blocks, &header, &to);
+            let _ = table::protected(&blocks, &header, &to);
+            let _ = table::exempt_uid(&blocks, &header, port.into());
+        }
+    }
+}
+
+fn verdicts(of: &[Verdict]) -> Vec<Verdict> {
+    std::iter::once(Verdict::Allow).chain(of.iter().copied()).collect()
+}
+
+fn random(n: usize) -> Vec<Entry<u32>> {
+    let mut x = 1_u64;
+    let mut v: Vec<_> = (0..n)
+        .map(|_| {
+            x = x.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            Entry { key: (x >> 32) as u32, rule: 1, ports: Ports::ANY }
+        })
+        .collect();
+    v.sort_unstable();
+    v.dedup();
+    v
+}
+
+#[test]
+fn every_one_of_many_addresses_is_found_and_most_misses_read_one_bucket() {
+    struct Counted<'a>(&'a [Block], std::cell::Cell<u32>);
+    impl Blocks for Counted<'_> {
+        fn block(&self, index: u32) -> Option<&Block> {
+            self.1.set(self.1.get() + 1);
+            self.0.get(index as usize)
+        }
+    }
+    let addresses = random(30_000);
+    let verdicts = verdicts(&[Verdict::Deny]);
+    let image =
+        compile(&Listed { verdicts: &verdicts, addresses4: &addresses, ..Listed::default() }, &REQUEST)
+            .unwrap();
+    assert!(image.len() * 64 <= addresses.len() * 11 + 256, "{} blocks", image.len());
+    for e in &addresses {
+        let to = Ipv4Addr::from_bits(e.key).into();
+        assert_eq!(ask(&image, to, 1).map(|a| (a.rule, a.reason)), Some((1, Reason::Address)));
+    }
+    let counted = Counted(image.blocks(), Default::default());
+    let header = Header::read(&counted).unwrap();
+    counted.1.set(0);
+    let misses = 10_000;
+    for i in 0..misses {
+        let address = table::Address::V4(i * 429_497);
+        assert_eq!(table::destination(&counted, &header, &Destination { address, port: 9 }), None);
+    }
+    assert!(counted.1.get() < misses * 120 / 100, "{} blocks for {misses} misses", counted.1.get());
+}
+
+#[test]
+fn a_mapped_address_is_the_ipv4_address_and_nat64_reaches_it() {
+    let verdicts = verdicts(&[Verdict::Deny]);
+    let listed = [Entry { key: 0xc000_0207, rule: 1, ports: Ports::ANY }];
+    let image =
+        compile(&Listed { verdicts: &verdicts, addresses4: &listed, ..Listed::default() }, &REQUEST).unwrap();
+    for text in ["192.0.2.7", "::ffff:192.0.2.7", "64:ff9b::192.0.2.7"] {
+        assert!(ask(&image, text.parse().unwrap(), 1).is_some(), "{text}");
+    }
+    for text in ["192.0.2.8", "::192.0.2.7", "::ffff:192.0.2.6", "2001:db8::c000:207"] {
+        assert_eq!(ask(&image, text.parse().unwrap(), 1), None, "{text}");
+    }
+}
+
+#[test]
+fn protected_ranges_are_found_and_may_overlap() {
+    let v4 = |a: [u8; 4]| Ipv4Addr::from(a).to_ipv6_mapped().to_bits();
+    let ranges = [
+        (v4([10, 0, 0, 0]), v4([10, 0, 0, 255]), 1),
+        (v4([10, 0, 0, 128]), v4([10, 0, 1, 3]), 2),
+        (v4([10, 0, 0, 9]), v4([10, 0, 0, 9]), 3),
+        (u128::MAX - 1, u128::MAX, 4),
+    ];
+    let verdicts = verdicts(&[Verdict::Allow; 4]);
+    let image =
+        compile(&Listed { verdicts: &verdicts, protected: &ranges, ..Listed::default() }, &REQUEST).unwrap();
+    let blocks = image.blocks();
+    let header = Header::read(&blocks).unwrap();
+    let rule = |text: &str| {
+        let address: IpAddr = text.parse().unwrap();
+        table::protected(&blocks, &header, &Destination { address: address.into(), port: 1 })
+    };
+    assert_eq!(rule("9.255.255.255"), None);
+    assert_eq!(rule("10.0.0.9"), Some(1));
+    assert_eq!(rule("::ffff:10.0.1.3"), Some(2));
+    assert_eq!(rule("64:ff9b::10.0.1.3"), Some(2));
+    assert_eq!(rule("10.0.1.4"), None);
+    assert_eq!(rule("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"), Some(4));
+    assert_eq!(rule("2001:db8::1"), None);
+}
+
+#[test]
+fn exempt_tasks_and_names_are_found_under_their_own_class() {
+    let verdicts = verdicts(&[Verdict::Deny, Verdict::Alert, Verdict::Allow]);
+    let names = [
+        ("pool.example.com", Class::Domain, 1),
+        ("example.com", Class::DomainBelow, 2),
+        ("good.example.com", Class::AllowedDomain, 3),
+    ];
+    let exempt = [(Class::Uid, 1000, 3), (Class::Cgroup, 1 << 40, 3)];
+    let image = compile(
+        &Listed { verdicts: &verdicts, names: &names, exempt: &exempt, ..Listed::default() },
+        &REQUEST,
+    )
+    .unwrap();
+    let blocks = image.blocks();
+    let header = Header::read(&blocks).unwrap();
+    let suffix = |text: &str| {
+        let mut h = table::name_hasher(&blocks).unwrap();
+        text.bytes().rev().for_each(|b| h.push(b));
+        h
+    };
+    let name = |text: &str, whole| table::name(&blocks, &header, &suffix(text), whole).map(|a| a.rule);
+    assert_eq!(name("pool.example.com", true), Some(1));
+    assert_eq!(name("pool.example.com", false), None);
+    assert_eq!(name("example.com", false), Some(2));
+    assert_eq!(name("example.com", true), None);
+    assert_eq!(table::allowed_name(&blocks, &header, &suffix("good.example.com"), true), Some(3));
+    assert_eq!(table::exempt_uid(&blocks, &header, 1000), Some(3));
+    assert_eq!(table::exempt_gid(&blocks, &header, 1000), None);
+    assert_eq!(table::exempt_cgroup(&blocks, &header, 1 << 40), Some(3));
+}
+
+#[test]
+fn the_canary_is_denied_first_on_its_own_port_and_hides_no_other_rule() {
+    let verdicts = verdicts(&[Verdict::Kill]);
+    let listed = [Entry { key: 0xf000_0001, rule: 1, ports: Ports::ANY }];
+    let canary = Canary { cgroup: 99, address: "240.0.0.1".parse().unwrap(), port: 9 };
+    let request = CompileRequest { canary: Some(canary), ..REQUEST };
+    let image =
+        compile(&Listed { verdicts: &verdicts, addresses4: &listed, ..Listed::default() }, &request).unwrap();
+    assert_eq!(image.canary_rule(), Some(2));
+    assert_eq!(ask(&image, canary.address, 9).map(|a| (a.rule, a.verdict)), Some((2, Verdict::Deny)));
+    assert_eq!(ask(&image, canary.address, 10).map(|a| a.rule), Some(1));
+    let blocks = image.blocks();
+    let details = table::Details::read(&blocks).unwrap();
+    assert_eq!((details.canary_cgroup(), details.canary_rule(), details.generation()), (99, 2, 7));
+}
+
+#[test]
+fn an_address_listed_on_very_many_ports_is_still_one_answer_each() {
+    let verdicts = verdicts(&[Verdict::Deny, Verdict::Alert]);
+    let listed: Vec<_> =
+        (0..u16::MAX).map(|p| Entry { key: 1, rule: 1 + u32::from(p % 2), ports: Ports::one(p) }).collect();
+    let image =
+        compile(&Listed { verdicts: &verdicts, addresses4: &listed, ..Listed::default() }, &REQUEST).unwrap();
+    for port in 0..u16::MAX {
+        let answer = ask(&image, "0.0.0.1".parse().unwrap(), port).unwrap();
+        assert_eq!((answer.rule, answer.reason), (1 + u32::from(port % 2), Reason::AddressPort));
+    }
+    assert_eq!(ask(&image, "0.0.0.1".parse().unwrap(), u16::MAX), None);
+}
+
+#[test]
+fn no_policy_and_a_foreign_layout_have_no_header() {
+    let empty: &[Block] = &[];
+    assert!(Header::read(&empty).is_none());
+    let mut image = compile(&Listed::default(), &REQUEST).unwrap();
+    assert_eq!(image.len(), 2);
+    assert_eq!(ask(&image, "192.0.2.1".parse().unwrap(), 1), None);
+    image.blocks[0].0[word::ABI_MODE as usize] ^= 0x8000;
+    assert!(Header::read(&image.blocks()).is_none());
+}
+
+#[test]
+fn writing_an_image_clears_what_was_there() {
+    let image = compile(&Listed::default(), &REQUEST).unwrap();
+    let mut map = vec![Block([9; 16]); 4];
+    image.write(&mut map);
+    assert_eq!(&map[..2], image.blocks());
+    assert_eq!(&map[2..], [Block::ZERO; 2]);
+}
+
+/// A measurement, not a test: `cargo test --release -p miner-guard -- --ignored --nocapture how_long`.
+#[test]
+#[ignore = "prints how long compiling takes"]
+fn how_long_a_million_addresses_take() {
+    let addresses = random(1_000_000);
+    let prefixes: Vec<_> =
+        random(100_000).iter().map(|e| Entry { key: (e.key, 26), rule: 1, ports: Ports::ANY }).collect();
+    let verdicts = verdicts(&[Verdict::Deny]);
+    for (what, listed) in [
+        ("1 M addresses", Listed { verdicts: &verdicts, addresses4: &addresses, ..Listed::default() }),
+        ("100 k prefixes", Listed { verdicts: &verdicts, prefixes4: &prefixes, ..Listed::default() }),
+    ] {
+        for _ in 0..3 {
+            let start = std::time::Instant::now();
+            let image = compile(&listed, &REQUEST).unwrap();
+            println!("{what}: {:?}, {} bytes", start.elapsed(), image.len() * 64);
+        }
+    }
+}
