@@ -6,6 +6,7 @@
 //! | room | what happens there |
 //! |---|---|
 //! | `cli` | one file per subcommand |
+//! | [`api`] | the control socket: contract, server, client |
 //! | `kernel` | preflight, BTF, load, attach, tables, ring: the only user of aya |
 //! | `policy` | as written → resolved → compiled |
 //! | `identify` | is this file a miner: each identifier yields evidence |
@@ -13,6 +14,7 @@
 //! | `respond` | kill |
 //! | `sinks` | stdout as text or JSON |
 
+pub mod api;
 pub mod event;
 pub mod identify;
 pub mod policy;

@@ -1,0 +1,308 @@
+//! The contract between the control API and the daemon's loop: commands, replies and failures.
+//!
+//! Maps are sorted, so that two replies can be compared. Fields are only ever added.
+
+use std::collections::BTreeMap;
+
+use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::names;
+
+/// What the daemon's loop is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// How are you? Answered by [`Reply::Status`].
+    Status,
+    /// Change the mode. Answered by [`Reply::Mode`].
+    SetMode(Mode),
+    /// The rules in force. Answered by [`Reply::Policy`].
+    PolicyList,
+    /// What would a reload change? Changes nothing. Answered by [`Reply::Changes`].
+    PolicyDiff,
+    /// Read the policy file anew and put it in force, entire or not at all. Answered by [`Reply::Reload`].
+    Reload,
+    /// Why would this address, `address:port`, domain, path or pid be stopped? Answered by [`Reply::Explanation`].
+    Explain(String),
+}
+
+/// What the daemon's loop answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+    /// To [`Command::SetMode`].
+    Mode(ModeReply),
+    /// To [`Command::PolicyList`].
+    Policy(PolicyList),
+    /// To [`Command::PolicyDiff`].
+    Changes(Changes),
+    /// To [`Command::Reload`].
+    Reload(ReloadReply),
+    /// To [`Command::Explain`].
+    Explanation(Box<Explanation>),
+}
+
+/// A command, and where its answer goes.
+pub type Asked = (Command, oneshot::Sender<Result<Reply, CommandError>>);
+/// The server's end of the channel to the daemon's loop.
+pub type Commands = mpsc::Sender<Asked>;
+
+/// Why a command was not done. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The policy has errors, each a line: `file:line:column: key: message; remedy`.
+    #[error("{}", .0.join("\n"))]
+    Policy(Vec<String>),
+    /// The kernel refused it, or cannot prove that it would work.
+    #[error("{0}")]
+    Kernel(String),
+    /// The question makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// Something else failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What kind of thing went wrong; decides the exit status of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The policy has errors.
+    Policy,
+    /// The kernel refused it.
+    Kernel,
+    /// The question makes no sense.
+    Request,
+    /// The peer may not ask.
+    NotPermitted,
+    /// Anything else.
+    Internal,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// One text per error, for people.
+    pub errors: Vec<String>,
+}
+
+impl From<CommandError> for Failure {
+    fn from(e: CommandError) -> Self {
+        let (kind, errors) = match e {
+            CommandError::Policy(errors) => (FailureKind::Policy, errors),
+            CommandError::Kernel(e) => (FailureKind::Kernel, vec![e]),
+            CommandError::Request(e) => (FailureKind::Request, vec![e]),
+            CommandError::Internal(e) => (FailureKind::Internal, vec![e]),
+        };
+        Self { kind, errors }
+    }
+}
+
+/// What runs, in which mode, and how much was lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Version of the records and tables that it shares with the kernel.
+    pub abi: u32,
+    /// Its process.
+    pub pid: u32,
+    /// What it does with a verdict.
+    #[serde(with = "names::mode")]
+    pub mode: Mode,
+    /// Generation of the policy in force.
+    pub generation: u64,
+    /// Hash of the policy in force: equal for equal policies.
+    pub fingerprint: String,
+    /// Rules in force.
+    pub rules: u64,
+    /// Indicators in force, by kind: `addresses`, `prefixes`, `ports`, `domains`, `paths`, `hashes` …
+    pub indicators: BTreeMap<String, u64>,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Every hook, in the order of attachment.
+    pub hooks: Vec<HookState>,
+    /// The proof that enforcement works.
+    pub canary: Canary,
+    /// Records that did not reach the operator, by cause; causes without a loss may be left out.
+    pub losses: BTreeMap<String, u64>,
+    /// Events since the start, by verdict.
+    pub events: BTreeMap<String, u64>,
+    /// Every feed.
+    pub feeds: Vec<FeedState>,
+    /// What the operator must know of domains, if there are any that take no effect.
+    pub domains_note: Option<String>,
+    /// The policy file; none for the built-in defaults.
+    pub config: Option<String>,
+    /// The guarded cgroup: a directory.
+    pub cgroup: String,
+    /// Where programs and tables are pinned.
+    pub pin_dir: String,
+    /// `uname -r`
+    pub kernel: String,
+    /// Active LSMs, comma-separated.
+    pub lsm: String,
+}
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookState {
+    /// Its name.
+    pub name: String,
+    /// Whether it works.
+    pub state: Attachment,
+    /// Why it is not attached, and what is lost without it.
+    pub why: Option<String>,
+}
+
+/// Whether a hook works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attachment {
+    /// In force.
+    Attached,
+    /// Not attached.
+    Unavailable,
+}
+
+/// What came of the proof that enforcement works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// The outcome.
+    pub state: Proof,
+    /// Why it failed or was not tried.
+    pub why: Option<String>,
+    /// When it was tried (RFC 3339).
+    pub at: Option<String>,
+}
+
+/// Outcome of the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// A reserved address was denied and seen to be denied.
+    Proven,
+    /// It was not denied: enforcement does not work here.
+    Failed,
+    /// Nobody tried.
+    NotTried,
+}
+
+/// One feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedState {
+    /// Its id in the policy.
+    pub id: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Indicators used.
+    pub used: u64,
+    /// Lines that were no indicator.
+    pub refused: u64,
+    /// What is wrong with it, if anything.
+    pub why: Option<String>,
+}
+
+/// The mode, and what became of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeReply {
+    /// The mode now in force.
+    #[serde(with = "names::mode")]
+    pub mode: Mode,
+    /// Generation that holds it.
+    pub generation: u64,
+    /// It was another one before.
+    pub changed: bool,
+}
+
+/// The body of `PUT /v1/mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeRequest {
+    /// The mode that is wanted.
+    #[serde(with = "names::mode")]
+    pub mode: Mode,
+}
+
+/// Rules of one policy against those of another, by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Only in the new one.
+    pub added: Vec<String>,
+    /// Only in the old one.
+    pub removed: Vec<String>,
+    /// In both, but different.
+    pub changed: Vec<String>,
+    /// What is not an error but should be known, such as feed lines that were refused.
+    pub warnings: Vec<String>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReply {
+    /// Generation now in force.
+    pub generation: u64,
+    /// Rules now in force.
+    pub rules: u64,
+    /// Hash of the policy now in force.
+    pub fingerprint: String,
+    /// Against the policy before.
+    #[serde(flatten)]
+    pub changes: Changes,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyList {
+    /// Generation in force.
+    pub generation: u64,
+    /// Its hash.
+    pub fingerprint: String,
+    /// What it does with a verdict.
+    #[serde(with = "names::mode")]
+    pub mode: Mode,
+    /// In the order of the policy.
+    pub rules: Vec<RuleView>,
+}
+
+/// One rule, allow entry or feed, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its id.
+    pub id: String,
+    /// What happens: `alert`, `deny`, `kill`, `isolate`, or `allow`.
+    pub action: String,
+    /// What it matches, in a few words: `ip 192.0.2.0/24, port 3333`; a number for long lists.
+    pub matches: String,
+    /// `file:line`, a feed's id, or `builtin`.
+    pub origin: String,
+}
+
+/// Why something would be stopped, or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked, as understood.
+    pub thing: String,
+    /// `address`, `address-port`, `domain`, `path` or `pid`
+    pub kind: String,
+    /// What would be decided.
+    #[serde(with = "names::verdict")]
+    pub verdict: Verdict,
+    /// Which question decides.
+    #[serde(with = "names::reason")]
+    pub reason: Reason,
+    /// The mode in force turns the verdict into action.
+    pub enforced: bool,
+    /// The deciding rule's id.
+    pub rule: Option<String>,
+    /// Where that rule comes from.
+    pub origin: Option<String>,
+    /// The questions in their order, each with its answer: for a person to follow.
+    pub steps: Vec<String>,
+}

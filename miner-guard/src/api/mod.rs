@@ -1,0 +1,28 @@
+//! The control API: HTTP over a unix socket that root alone may use.
+//!
+//! [`control`] is the contract: what the daemon's loop is asked, and what it answers. The [`server`] turns requests
+//! into [`control::Command`]s and knows nothing of the daemon; the [`client`] is what the commands use.
+//!
+//! | path | |
+//! |---|---|
+//! | `GET /v1/status` | [`control::Status`] |
+//! | `GET`, `PUT /v1/mode` | [`control::ModeReply`]; `{"mode": "enforce"}` is sent |
+//! | `GET /v1/policy` | [`control::PolicyList`] |
+//! | `GET /v1/policy/diff` | [`control::Changes`]: what a reload would change |
+//! | `POST /v1/policy/reload` | [`control::ReloadReply`] |
+//! | `GET /v1/explain?thing=…` | [`control::Explanation`] |
+//! | `GET /v1/events` | live events, a JSON object a line, without end |
+//! | `GET /metrics` | the figures of the status, for Prometheus |
+//!
+//! Whatever fails is answered with [`control::Failure`].
+
+pub mod client;
+pub mod control;
+pub mod http;
+pub mod hub;
+mod metrics;
+mod names;
+#[cfg(test)]
+mod samples;
+pub mod server;
+pub mod socket;

@@ -1,0 +1,138 @@
+//! A status, and a loop that answers as a daemon would: for the tests.
+
+use std::path::PathBuf;
+
+use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{control::*, hub::Hub, server, socket::Bound};
+
+pub(crate) fn status() -> Status {
+    let map = |rows: &[(&str, u64)]| rows.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
+    Status {
+        version: "0.1.0".into(),
+        abi: 1,
+        pid: 4711,
+        mode: Mode::Enforce,
+        generation: 7,
+        fingerprint: "3f2a9c0d".into(),
+        rules: 12,
+        indicators: map(&[("addresses", 4600), ("domains", 113)]),
+        uptime_s: 11_530,
+        hooks: vec![
+            HookState { name: "connect4".into(), state: Attachment::Attached, why: None },
+            HookState {
+                name: "lsm-exec".into(),
+                state: Attachment::Unavailable,
+                why: Some("`bpf` is not among the active LSMs".into()),
+            },
+        ],
+        canary: Canary { state: Proof::Proven, why: None, at: Some("2026-01-02T03:04:05Z".into()) },
+        losses: map(&[("ring-connect", 2), ("aggregated", 9)]),
+        events: map(&[("deny", 3), ("alert", 10)]),
+        feeds: vec![FeedState {
+            id: "builtin".into(),
+            source: "built in".into(),
+            used: 4713,
+            refused: 0,
+            why: None,
+        }],
+        domains_note: Some("113 domains take no effect yet".into()),
+        config: None,
+        cgroup: "/sys/fs/cgroup".into(),
+        pin_dir: "/sys/fs/bpf/miner-guard".into(),
+        kernel: "6.1.0".into(),
+        lsm: "lockdown,apparmor".into(),
+    }
+}
+
+fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
+    Ok(match command {
+        Command::Status => Reply::Status(Box::new(Status { mode: *mode, ..status() })),
+        Command::SetMode(wanted) => {
+            let changed = *mode != wanted;
+            *mode = wanted;
+            Reply::Mode(ModeReply { mode: wanted, generation: 8, changed })
+        }
+        Command::PolicyList => Reply::Policy(PolicyList {
+            generation: 7,
+            fingerprint: "3f2a9c0d".into(),
+            mode: *mode,
+            rules: vec![RuleView {
+                id: "lab-pool".into(),
+                action: "deny".into(),
+                matches: "ip 192.0.2.0/24, port 3333".into(),
+                origin: "config.toml:3".into(),
+            }],
+        }),
+        Command::PolicyDiff => Reply::Changes(Changes { added: vec!["new".into()], ..Changes::default() }),
+        Command::Reload => {
+            return Err(CommandError::Policy(vec![
+                "config.toml:3:1: rule.ip: `192.0.2.300` is no address; write it as a.b.c.d".into(),
+                "config.toml:9:1: rule.id: `a` is there twice; rename one".into(),
+            ]));
+        }
+        Command::Explain(thing) if thing == "?" => {
+            return Err(CommandError::Request("`?` is no address, domain, path or pid".into()));
+        }
+        Command::Explain(thing) => Reply::Explanation(Box::new(Explanation {
+            thing,
+            kind: "address".into(),
+            verdict: Verdict::Deny,
+            reason: Reason::Address,
+            enforced: true,
+            rule: Some("lab-pool".into()),
+            origin: Some("config.toml:3".into()),
+            steps: vec!["protected destination: no".into(), "listed address: yes".into()],
+        })),
+    })
+}
+
+/// A guard without a kernel, answering on a socket until it is dropped.
+pub(crate) struct FakeGuard {
+    dir: tempfile::TempDir,
+    pub(crate) hub: Hub,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl FakeGuard {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bound = Bound::at(&dir.path().join("api.sock")).unwrap();
+        let hub = Hub::keeping(64);
+        let (stop, stopped) = oneshot::channel();
+        let watched = hub.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (commands, mut asked) = mpsc::channel::<Asked>(8);
+                let answering = async {
+                    let mut mode = Mode::Audit;
+                    while let Some((command, to)) = asked.recv().await {
+                        let _ = to.send(answer(command, &mut mode));
+                    }
+                };
+                tokio::select! {
+                    served = server::serve(bound, commands, watched) => served.unwrap(),
+                    () = answering => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { dir, hub, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("api.sock")
+    }
+}
+
+impl Drop for FakeGuard {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
