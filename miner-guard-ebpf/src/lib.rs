@@ -1,2 +1,34 @@
-//! Kernel programs.
+//! Kernel programs: what runs at each hook, and the tables behind typed functions.
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | [`hooks`] | one file per place in the kernel; `objects/` names the programs of each loadable object |
+//! | [`policy`] | questions to the current generation |
+//! | [`files`] | what is known of an executable file |
+//! | [`verdict`] | the only place where an answer becomes a return code or a signal |
+//! | [`emit`] | records to user space: aggregation, wake-ups, losses |
+//! | [`task`] | the unsafe door to kernel structures |
 #![no_std]
+
+pub mod emit;
+pub mod files;
+pub mod hooks;
+pub mod policy;
+pub mod task;
+pub mod verdict;
+
+/// What every object needs once: its licence (GPL-compatible, for the helpers) and a panic handler, which the
+/// verifier would refuse if any path led to it.
+#[macro_export]
+macro_rules! object {
+    () => {
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo) -> ! {
+            loop {}
+        }
+
+        #[unsafe(link_section = "license")]
+        #[unsafe(no_mangle)]
+        static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+    };
+}

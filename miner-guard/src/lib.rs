@@ -17,5 +17,6 @@
 pub mod api;
 pub mod event;
 pub mod identify;
+pub mod kernel;
 pub mod policy;
 pub mod sinks;

@@ -175,6 +175,8 @@ pub enum Class {
     AllowedDomain = 7,
     /// All names below this one are never denied.
     AllowedDomainBelow = 8,
+    /// Not looked up here: some executable file is exempt, by its identity in the file table.
+    Exe = 9,
 }
 
 /// Puts the mode into block 0 of a generation that is not yet in use, or of one that is: it is a single word.

@@ -1,0 +1,106 @@
+//! Records to user space. A full ring is counted, never silent; a flood from one process is counted into its
+//! next record, so that nobody can starve the interesting event.
+
+use aya_ebpf::{
+    btf_maps::{LruHashMap, PerCpuArray, RingBuf},
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+        bpf_get_smp_processor_id, bpf_ktime_get_ns,
+        generated::{bpf_get_current_comm, bpf_ringbuf_query},
+    },
+    macros::btf_map,
+};
+use miner_guard_common::abi::record::{Flood, FloodKey, Head, Kind, LOSS_SLOTS, Loss, RING_BYTES};
+
+use crate::verdict::Decision;
+
+#[btf_map]
+static RING: RingBuf<[u8; 0], { RING_BYTES as usize }> = RingBuf::new();
+
+#[btf_map]
+static LOSS: PerCpuArray<u64, { LOSS_SLOTS as usize }> = PerCpuArray::new();
+
+#[btf_map]
+static FLOOD: LruHashMap<FloodKey, Flood, 4096> = LruHashMap::new();
+
+/// Equal events of one process within this time are counted into the next record.
+const WINDOW_NS: u64 = 1_000_000_000;
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+
+/// Counts a loss.
+#[inline(always)]
+pub fn lost(why: Loss) {
+    if let Some(n) = LOSS.get_ptr_mut(why as u32) {
+        // SAFETY: this CPU's slot; programs of one CPU do not interleave within an addition that matters more
+        // than one count.
+        unsafe { *n += 1 };
+    }
+}
+
+/// Whether this event should be sent, and how many equal ones before it were not.
+#[inline(always)]
+pub fn admit(kind: Kind, rule: u32, reason: u8) -> Option<u32> {
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let key = FloodKey { pid, rule, kind: kind as u8, reason, pad: [0; 2] };
+    if let Some(f) = FLOOD.get_ptr_mut(&key) {
+        // SAFETY: entries of a preallocated LRU table stay mapped; a race can at worst misplace a count.
+        unsafe {
+            if now - (*f).sent_ns < WINDOW_NS {
+                (*f).count += 1;
+                lost(Loss::Aggregated);
+                return None;
+            }
+            let n = (*f).count;
+            *f = Flood { sent_ns: now, count: 0, pad: 0 };
+            return Some(n);
+        }
+    }
+    // A full table cannot happen (LRU); should the kernel refuse all the same, the record is sent.
+    let _ = FLOOD.insert(&key, &Flood { sent_ns: now, count: 0, pad: 0 }, 0);
+    Some(0)
+}
+
+/// Fills the head of a record in place.
+#[inline(always)]
+pub fn head(out: &mut Head, kind: Kind, d: &Decision, suppressed: u32) {
+    // SAFETY: the helpers have no preconditions.
+    unsafe {
+        let pid_tgid = bpf_get_current_pid_tgid();
+        let uid_gid = bpf_get_current_uid_gid();
+        out.kind = kind as u8;
+        out.verdict = d.verdict as u8;
+        out.enforced = u8::from(d.enforced);
+        out.reason = d.reason;
+        out.rule = d.rule;
+        out.generation = d.generation;
+        out.time_ns = bpf_ktime_get_ns();
+        out.cgroup = bpf_get_current_cgroup_id();
+        out.pid = (pid_tgid >> 32) as u32;
+        out.tid = pid_tgid as u32;
+        out.uid = uid_gid as u32;
+        out.gid = (uid_gid >> 32) as u32;
+        out.cpu = bpf_get_smp_processor_id();
+        // Writes all 16 bytes, zeros if it fails.
+        bpf_get_current_comm(out.comm.as_mut_ptr().cast(), out.comm.len() as u32);
+    }
+    out.suppressed = suppressed;
+    out.mode = d.mode as u32;
+    out.pad = 0;
+}
+
+/// Reserves a record, lets `fill` write it in place, and sends it. `urgent` wakes the daemon at once; otherwise
+/// it is woken when the ring is half full, or comes by its own timer: the wake-up is what costs (35 µs an exec).
+#[inline(always)]
+pub fn send<T: 'static>(urgent: bool, why: Loss, fill: impl FnOnce(&mut T)) {
+    let Some(mut entry) = RING.reserve_untyped::<T>(0) else { return lost(why) };
+    // SAFETY: the reservation is as large as T; `fill` writes every field that the receiver reads, and the
+    // record types have no padding.
+    fill(unsafe { &mut *entry.as_mut_ptr() });
+    // SAFETY: the address of a ring buffer's definition, which the loader turns into the map.
+    let half = || unsafe { bpf_ringbuf_query((&raw const RING).cast_mut().cast(), BPF_RB_AVAIL_DATA) } > RING_BYTES / 2;
+    entry.submit(if urgent || half() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
+}

@@ -1,0 +1,4 @@
+//! One file per place in the kernel. `objects/` binds them to program sections.
+
+pub mod connect;
+pub mod exec;

@@ -1,0 +1,127 @@
+//! The door to kernel structures: every read goes through `bpf_probe_read_kernel` at an offset from BTF, so a
+//! wrong or stale pointer is an error value, never a fault.
+
+use aya_ebpf::helpers::{
+    bpf_get_current_task, bpf_probe_read_kernel,
+    generated::{bpf_probe_read_kernel_str, bpf_probe_read_user},
+};
+use miner_guard_common::abi::{exec, file::FileId, offsets::Offset};
+
+/// Set by the loader before the programs load; frozen, so the verifier sees constants.
+#[unsafe(no_mangle)]
+static OFFSETS: [u32; Offset::COUNT] = [0; Offset::COUNT];
+
+/// A kernel address. Only [`Ptr::read`] looks behind it.
+#[derive(Clone, Copy)]
+pub struct Ptr(u64);
+
+impl Ptr {
+    /// The task that runs now.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: the helper has no preconditions.
+        Self(unsafe { bpf_get_current_task() })
+    }
+
+    /// An address that a hook was given.
+    #[inline(always)]
+    pub fn new(address: u64) -> Self {
+        Self(address)
+    }
+
+    #[inline(always)]
+    fn read<T: Copy>(self, member: Offset) -> Option<T> {
+        // SAFETY: a read of our own static, in bounds because `Offset` is the index; volatile because the loader
+        // replaces it after compilation.
+        let offset = unsafe { core::ptr::read_volatile(OFFSETS.as_ptr().add(member as usize)) };
+        // SAFETY: the helper checks the source address and reports a fault as an error.
+        unsafe { bpf_probe_read_kernel((self.0 + u64::from(offset)) as *const T) }.ok()
+    }
+
+    #[inline(always)]
+    fn follow(self, member: Offset) -> Option<Self> {
+        match self.read::<u64>(member) {
+            Some(0) | None => None,
+            Some(p) => Some(Self(p)),
+        }
+    }
+}
+
+/// The opened file of a `linux_binprm`.
+#[inline(always)]
+pub fn file_of_bprm(bprm: Ptr) -> Option<Ptr> {
+    bprm.follow(Offset::BprmFile)
+}
+
+/// The file that the task's program came from.
+#[inline(always)]
+pub fn exe_of(task: Ptr) -> Option<Ptr> {
+    task.follow(Offset::TaskMm)?.follow(Offset::MmExeFile)
+}
+
+/// Identity of an open `struct file`, and whether it still has a name.
+#[inline(always)]
+pub fn identity(file: Ptr) -> Option<(FileId, bool)> {
+    let inode = file.follow(Offset::FileInode)?;
+    let id = FileId {
+        ino: inode.read(Offset::InodeIno)?,
+        ctime_sec: inode.read(Offset::InodeCtimeSec)?,
+        size: inode.read(Offset::InodeSize)?,
+        ctime_nsec: inode.read(Offset::InodeCtimeNsec)?,
+        dev: inode.follow(Offset::InodeSb)?.read(Offset::SbDev)?,
+    };
+    Some((id, inode.read::<u32>(Offset::InodeNlink)? == 0))
+}
+
+/// Thread group of the parent, 0 if it cannot be read.
+#[inline(always)]
+pub fn parent(task: Ptr) -> u32 {
+    task.follow(Offset::TaskRealParent).and_then(|p| p.read(Offset::TaskTgid)).unwrap_or(0)
+}
+
+/// Copies the path given to `execve`; returns the bytes used.
+#[inline(always)]
+pub fn filename(bprm: Ptr, out: &mut [u8; exec::FILENAME]) -> u32 {
+    let Some(name) = bprm.follow(Offset::BprmFilename) else { return 0 };
+    // SAFETY: the helper checks the source; the destination is a whole array. It returns the length with the NUL.
+    let n =
+        unsafe { bpf_probe_read_kernel_str(out.as_mut_ptr().cast(), out.len() as u32, name.0 as *const _) };
+    if n > 0 { (n - 1) as u32 } else { 0 }
+}
+
+/// Copies the arguments as the program will see them; returns the bytes used and whether there were more.
+#[inline(always)]
+pub fn arguments(task: Ptr, out: &mut [u8; exec::ARGS]) -> (u32, bool) {
+    let Some(mm) = task.follow(Offset::TaskMm) else { return (0, false) };
+    let (Some(start), Some(end)) = (mm.read::<u64>(Offset::MmArgStart), mm.read::<u64>(Offset::MmArgEnd))
+    else {
+        return (0, false);
+    };
+    let have = end.wrapping_sub(start);
+    let (len, more) = if have < exec::ARGS as u64 { (have as u32, false) } else { (exec::ARGS as u32, true) };
+    // SAFETY: `len` is at most the array's size; the helper checks the source.
+    let rc = unsafe { bpf_probe_read_user(out.as_mut_ptr().cast(), len, start as *const _) };
+    if rc == 0 { (len, more) } else { (0, true) }
+}
+
+/// How many levels of cgroups are looked at.
+pub const CGROUP_DEPTH: usize = 16;
+
+/// Asks `hit` for the id of the task's cgroup and of each one above it, innermost first; true once `hit` is.
+///
+/// Read from the structures rather than by `bpf_get_current_ancestor_cgroup_id`, which tracing programs have from
+/// 5.14 only.
+#[inline(always)]
+pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
+    let mut at = task.follow(Offset::TaskCgroups).and_then(|c| c.follow(Offset::CssSetDflCgrp));
+    for _ in 0..CGROUP_DEPTH {
+        let Some(cgroup) = at else { return false };
+        if let Some(id) = cgroup.follow(Offset::CgroupKn).and_then(|kn| kn.read::<u64>(Offset::KernfsId))
+            && hit(id)
+        {
+            return true;
+        }
+        at = cgroup.follow(Offset::CgroupParent);
+    }
+    false
+}

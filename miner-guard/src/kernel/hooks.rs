@@ -1,0 +1,101 @@
+//! The one table of programs: what attaches where, and what is lost without it. A new hook is a row here, a file
+//! in `miner-guard-ebpf/src/hooks/` and a line in one of its `objects/`.
+
+/// A loadable object: the programs that need the same kernel features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// Socket address hooks.
+    Net,
+    /// The exec tracepoint.
+    Exec,
+    /// LSM hooks: only where `bpf` is an active LSM.
+    Lsm,
+}
+
+/// Where a program attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The guarded cgroup.
+    SockAddr,
+    /// A raw tracepoint, host-wide.
+    RawTracepoint(&'static str),
+    /// An LSM hook, host-wide.
+    Lsm(&'static str),
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Hook {
+    /// Name for operators.
+    pub name: &'static str,
+    /// Name of the program in its object.
+    pub program: &'static str,
+    /// Its object.
+    pub object: Object,
+    /// Where it attaches.
+    pub place: Place,
+    /// Without it the guard does not start.
+    pub required: bool,
+    /// What is lost without it.
+    pub without: &'static str,
+}
+
+/// All hooks, in the order of attachment.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        name: "connect4",
+        program: "mg_connect4",
+        object: Object::Net,
+        place: Place::SockAddr,
+        required: true,
+        without: "no IPv4 connection is checked",
+    },
+    Hook {
+        name: "connect6",
+        program: "mg_connect6",
+        object: Object::Net,
+        place: Place::SockAddr,
+        required: true,
+        without: "no IPv6 connection is checked",
+    },
+    Hook {
+        name: "sendmsg4",
+        program: "mg_sendmsg4",
+        object: Object::Net,
+        place: Place::SockAddr,
+        required: true,
+        without: "unconnected IPv4 datagrams are not checked",
+    },
+    Hook {
+        name: "sendmsg6",
+        program: "mg_sendmsg6",
+        object: Object::Net,
+        place: Place::SockAddr,
+        required: true,
+        without: "unconnected IPv6 datagrams are not checked",
+    },
+    Hook {
+        name: "exec",
+        program: "mg_exec",
+        object: Object::Exec,
+        place: Place::RawTracepoint("sched_process_exec"),
+        required: true,
+        without: "no program is identified",
+    },
+    Hook {
+        name: "lsm-exec",
+        program: "mg_bprm_check",
+        object: Object::Lsm,
+        place: Place::Lsm("bprm_check_security"),
+        required: false,
+        without: "a known miner is killed before its first user instruction instead of failing execve with EPERM",
+    },
+    Hook {
+        name: "lsm-mmap",
+        program: "mg_mmap_file",
+        object: Object::Lsm,
+        place: Place::Lsm("mmap_file"),
+        required: false,
+        without: "a known miner that ld.so is told to run is found by the daemon instead of refused by the kernel",
+    },
+];

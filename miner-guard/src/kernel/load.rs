@@ -1,0 +1,142 @@
+//! From object files to programs that run: load, attach, pin.
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, VerifierLogLevel,
+    programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, RawTracePoint, links::FdLink},
+};
+
+use super::{
+    KernelError, btf,
+    cgroup::Guarded,
+    hooks::{HOOKS, Hook, Object, Place},
+    pins::Instance,
+    preflight::Preflight,
+    tables::SHARED,
+};
+
+const OBJECTS: [(Object, &[u8]); 3] = [
+    (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
+    (Object::Exec, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-exec"))),
+    (Object::Lsm, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-lsm"))),
+];
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs.
+    Attached,
+    /// It cannot run here, and why.
+    Unavailable(String),
+}
+
+/// Programs in the kernel that are not attached yet: the first policy can be published before the first question
+/// is asked.
+pub struct Loaded {
+    objects: Vec<(Object, Ebpf)>,
+    states: Vec<(&'static Hook, State)>,
+}
+
+/// Loads every object that this kernel can run. All share the maps pinned in `instance`.
+pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Result<Loaded, KernelError> {
+    let offsets = {
+        let data = std::fs::read(btf::VMLINUX)
+            .map_err(|e| KernelError::io("reading", std::path::Path::new(btf::VMLINUX), e))?;
+        btf::Btf::parse(&data)
+            .and_then(|b| b.offsets())
+            .map_err(|e| KernelError::refused("finding kernel structures", e))?
+    };
+    let scope = if guarded.whole_host { 0 } else { guarded.id };
+    let mut states = Vec::new();
+    let mut objects = Vec::new();
+    for (object, bytes) in OBJECTS {
+        let rows = || HOOKS.iter().filter(move |h| h.object == object);
+        let cannot = rows().find_map(|h| preflight.can_run(h).err());
+        if let Some(why) = cannot {
+            states.extend(rows().map(|h| (h, State::Unavailable(why.clone()))));
+            continue;
+        }
+        let mut loader = EbpfLoader::new();
+        // No program has CO-RE relocations, so that the kernel's types need not be read again.
+        loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
+        if object != Object::Net {
+            loader.override_global("OFFSETS", &offsets[..], true).override_global("SCOPE", &scope, true);
+        } else {
+            // The net hooks attach to the guarded cgroup itself, and need offsets only for exemptions.
+            loader.override_global("OFFSETS", &offsets[..], false);
+        }
+        for map in SHARED {
+            loader.map_pin_path(map, instance.map(map));
+        }
+        let loaded =
+            loader.load(bytes).map_err(|e| KernelError::refused(format!("loading the {object:?} object"), e));
+        match loaded {
+            Ok(ebpf) => objects.push((object, ebpf)),
+            Err(e) if rows().any(|h| h.required) => return Err(e),
+            Err(e) => states.extend(rows().map(|h| (h, State::Unavailable(e.to_string())))),
+        }
+    }
+    Ok(Loaded { objects, states })
+}
+
+impl Loaded {
+    /// Attaches and pins every hook, in the order of the table. Fails if a required one cannot run.
+    pub fn attach(
+        mut self,
+        instance: &Instance,
+        guarded: &Guarded,
+    ) -> Result<Vec<(&'static Hook, State)>, KernelError> {
+        for hook in HOOKS {
+            let Some((_, ebpf)) = self.objects.iter_mut().find(|(o, _)| *o == hook.object) else { continue };
+            let state = match attach(ebpf, hook, guarded).and_then(|link| pin(link, hook, instance)) {
+                Ok(()) => State::Attached,
+                Err(e) if hook.required => return Err(e),
+                Err(e) => State::Unavailable(e.to_string()),
+            };
+            self.states.push((hook, state));
+        }
+        // In the order of the table, whatever order they were found in.
+        self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| std::ptr::eq(r, *h)));
+        Ok(self.states)
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, KernelError> {
+    let refused = |e: aya::programs::ProgramError| {
+        KernelError::refused(format!("the kernel refused the hook {}", hook.name), e)
+    };
+    let missing = || KernelError::Refused {
+        what: format!("the hook {}", hook.name),
+        why: format!("the object holds no program {} of its kind: this build is damaged", hook.program),
+    };
+    let program: &mut Program = ebpf.program_mut(hook.program).ok_or_else(missing)?;
+    let link = match hook.place {
+        Place::SockAddr => {
+            let p: &mut CgroupSockAddr = program.try_into().map_err(refused)?;
+            p.load().map_err(refused)?;
+            let id = p.attach(&guarded.dir, CgroupAttachMode::Single).map_err(refused)?;
+            FdLink::try_from(p.take_link(id).map_err(refused)?)
+        }
+        Place::RawTracepoint(name) => {
+            let p: &mut RawTracePoint = program.try_into().map_err(refused)?;
+            p.load().map_err(refused)?;
+            let id = p.attach(name).map_err(refused)?;
+            return Ok(p.take_link(id).map_err(refused)?.into());
+        }
+        Place::Lsm(name) => {
+            let types =
+                Btf::from_sys_fs().map_err(|e| KernelError::refused("reading the kernel's types", e))?;
+            let p: &mut Lsm = program.try_into().map_err(refused)?;
+            p.load(name, &types).map_err(refused)?;
+            let id = p.attach().map_err(refused)?;
+            return Ok(p.take_link(id).map_err(refused)?.into());
+        }
+    };
+    link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
+}
+
+fn pin(link: FdLink, hook: &Hook, instance: &Instance) -> Result<(), KernelError> {
+    let path = instance.link(hook.name);
+    link.pin(&path)
+        .map(drop)
+        .map_err(|e| KernelError::refused(format!("pinning the hook {} at {}", hook.name, path.display()), e))
+}

@@ -1,0 +1,183 @@
+//! The tables that the daemon fills: generations, file verdicts; and the counters that it reads.
+
+use std::{os::fd::AsFd as _, path::PathBuf};
+
+use aya::maps::{ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use memmap2::{MmapOptions, MmapRaw};
+use miner_guard_common::abi::{
+    file::{FileId, FileVerdict},
+    policy::Block,
+    record::{Flood, FloodKey, LOSS_SLOTS, Loss},
+};
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use super::{KernelError, pins::Instance};
+
+const BLOCK: usize = size_of::<Block>();
+const ID: usize = size_of::<FileId>();
+const VERDICT: usize = size_of::<FileVerdict>();
+const FLOOD_KEY: usize = size_of::<FloodKey>();
+const FLOOD: usize = size_of::<Flood>();
+
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+/// `BPF_F_MMAPABLE | BPF_F_INNER_MAP`: written at memory speed, and of any length behind the outer map.
+const IMAGE_FLAGS: u32 = 1 << 10 | 1 << 12;
+
+/// Names of all maps that objects share.
+pub const SHARED: &[&str] = &["POLICY", "FILES", "CLEAN", "RING", "LOSS", "FLOOD"];
+
+/// The maps of an instance.
+pub struct Tables {
+    policy: ArrayOfMaps<MapData, MapData>,
+    files: HashMap<MapData, [u8; ID], [u8; VERDICT]>,
+    clean: HashMap<MapData, [u8; ID], [u8; VERDICT]>,
+    loss: PerCpuArray<MapData, u64>,
+    flood: HashMap<MapData, [u8; FLOOD_KEY], [u8; FLOOD]>,
+}
+
+fn open<T>(instance: &Instance, name: &str, wrap: impl Fn(MapData) -> Map) -> Result<T, KernelError>
+where
+    T: TryFrom<Map, Error = aya::maps::MapError>,
+{
+    let path = instance.map(name);
+    let what = || format!("opening the map {}", path.display());
+    let data = MapData::from_pin(&path).map_err(|e| KernelError::refused(what(), e))?;
+    T::try_from(wrap(data)).map_err(|e| KernelError::refused(what(), e))
+}
+
+/// The ring buffer of an instance.
+pub fn ring(instance: &Instance) -> Result<RingBuf<MapData>, KernelError> {
+    open(instance, "RING", Map::RingBuf)
+}
+
+impl Tables {
+    /// Opens the pinned maps of an instance that was just loaded.
+    pub fn open(instance: &Instance) -> Result<Self, KernelError> {
+        Ok(Self {
+            policy: open(instance, "POLICY", Map::ArrayOfMaps)?,
+            files: open(instance, "FILES", Map::HashMap)?,
+            clean: open(instance, "CLEAN", Map::LruHashMap)?,
+            loss: open(instance, "LOSS", Map::PerCpuArray)?,
+            flood: open(instance, "FLOOD", Map::LruHashMap)?,
+        })
+    }
+
+    /// Puts a new generation in force: `write` fills its blocks (zeros at first) in the kernel's own memory, then
+    /// one pointer is replaced. On error the old generation stays.
+    pub fn publish(&mut self, blocks: u32, write: impl FnOnce(&mut [Block])) -> Result<(), KernelError> {
+        let shape = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY, 4, BLOCK as u32, blocks, IMAGE_FLAGS);
+        let image = MapData::create(shape, "mg_policy", None)
+            .map_err(|e| KernelError::refused(format!("making a policy table of {blocks} blocks"), e))?;
+        {
+            let mut memory = Mapped::new(&image, blocks)?;
+            write(memory.blocks());
+        }
+        self.policy.set(0, &image, 0).map_err(|e| KernelError::refused("putting the new policy in force", e))
+    }
+
+    /// Records a file with consequences: stopped, exempt, or a loader.
+    pub fn set_file(&mut self, id: &FileId, verdict: &FileVerdict) -> Result<(), KernelError> {
+        insert(&mut self.files, id, verdict, "recording a file's verdict")
+    }
+
+    /// Records a file as clean.
+    pub fn set_clean(&mut self, id: &FileId, verdict: &FileVerdict) -> Result<(), KernelError> {
+        insert(&mut self.clean, id, verdict, "recording a clean file")
+    }
+
+    /// Forgets one file.
+    pub fn forget_file(&mut self, id: &FileId) -> Result<(), KernelError> {
+        let mut key = [0; ID];
+        key.copy_from_slice(id.as_bytes());
+        self.files.remove(&key).map_err(|e| KernelError::refused("forgetting a file", e))
+    }
+
+    /// Forgets every file, so that each is identified again at its next exec.
+    pub fn forget_files(&mut self) -> Result<(), KernelError> {
+        for map in [&mut self.clean, &mut self.files] {
+            let keys: Vec<_> = map.keys().filter_map(Result::ok).collect();
+            for key in keys {
+                match map.remove(&key) {
+                    // Evicted in between: gone is what was wanted.
+                    Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
+                    Err(aya::maps::MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(2) => {}
+                    Err(e) => return Err(KernelError::refused("forgetting a file", e)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of files known: with consequences, clean.
+    pub fn known_files(&self) -> (usize, usize) {
+        (self.files.keys().count(), self.clean.keys().count())
+    }
+
+    /// Each counter of losses, summed over the CPUs.
+    pub fn losses(&self) -> Vec<(Loss, u64)> {
+        let sum = |l: &Loss| {
+            let slot = (*l as u32).min(LOSS_SLOTS - 1);
+            self.loss.get(&slot, 0).map(|v| v.iter().sum()).unwrap_or(0)
+        };
+        Loss::ALL.iter().map(|l| (*l, sum(l))).collect()
+    }
+
+    /// Takes the counts of equal events whose flood ended before `before_ns` (`CLOCK_MONOTONIC`).
+    pub fn take_floods(&mut self, before_ns: u64) -> Vec<(FloodKey, u32)> {
+        let ended: Vec<_> = self
+            .flood
+            .iter()
+            .filter_map(Result::ok)
+            .filter_map(|(k, v)| {
+                Some((FloodKey::read_from_bytes(&k).ok()?, Flood::read_from_bytes(&v).ok()?))
+            })
+            .filter(|(_, v)| v.count > 0 && v.sent_ns < before_ns)
+            .collect();
+        for (key, _) in &ended {
+            // An entry that was evicted meanwhile has nothing more to say.
+            let mut k = [0; FLOOD_KEY];
+            k.copy_from_slice(key.as_bytes());
+            let _ = self.flood.remove(&k);
+        }
+        ended.into_iter().map(|(k, v)| (k, v.count)).collect()
+    }
+}
+
+fn insert(
+    map: &mut HashMap<MapData, [u8; ID], [u8; VERDICT]>,
+    id: &FileId,
+    verdict: &FileVerdict,
+    what: &str,
+) -> Result<(), KernelError> {
+    let (mut key, mut value) = ([0; ID], [0; VERDICT]);
+    key.copy_from_slice(id.as_bytes());
+    value.copy_from_slice(verdict.as_bytes());
+    map.insert(key, value, 0).map_err(|e| KernelError::refused(what, e))
+}
+
+/// An image's memory while it is being filled, before any hook can see it.
+struct Mapped {
+    memory: MmapRaw,
+    len: usize,
+}
+
+impl Mapped {
+    fn new(image: &MapData, blocks: u32) -> Result<Self, KernelError> {
+        let len = blocks as usize * BLOCK;
+        let fd = image.fd().as_fd();
+        let memory = MmapOptions::new()
+            .len(len)
+            .map_raw(&fd)
+            .map_err(|e| KernelError::io("mapping", &PathBuf::from("the policy table"), e))?;
+        Ok(Self { memory, len })
+    }
+
+    fn blocks(&mut self) -> &mut [Block] {
+        // SAFETY: the mapping is `len` bytes, shared with the kernel's array and with nobody else: no hook has
+        // this image before `publish` sets it, by which time the mapping is gone.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr(), self.len) };
+        // A page-aligned, whole number of blocks: the cast cannot fail, and an empty slice would be refused by
+        // every hook as "no policy".
+        <[Block]>::mut_from_bytes(bytes).unwrap_or_default()
+    }
+}
