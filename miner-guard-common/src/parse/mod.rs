@@ -1,0 +1,9 @@
+//! Parsing of hostile bytes: pure functions and automata that run in the kernel and on the host alike.
+//!
+//! Nothing here can panic, allocate or loop without a constant bound. An automaton takes one byte at a
+//! time and keeps its whole state in a plain record, so that it may rest in socket storage between two
+//! segments: where a stream is cut can never change what is found in it.
+//!
+//! - [`stratum`]: is a pool spoken to, or does this process speak as one?
+
+pub mod stratum;
