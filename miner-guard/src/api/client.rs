@@ -146,8 +146,13 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn events(&self) -> Result<Events, ClientError> {
-        let (body, status) = self.request("GET", "/v1/events", None)?;
+    pub fn events(&self, look: Look) -> Result<Events, ClientError> {
+        let target = match look {
+            Look::Json => "/v1/events",
+            Look::Text => "/v1/events?format=text",
+            Look::Coloured => "/v1/events?format=text&colour=true",
+        };
+        let (body, status) = self.request("GET", target, None)?;
         if status == 200 {
             Ok(Events { lines: BufReader::new(body), socket: self.socket.clone() })
         } else {
@@ -279,7 +284,18 @@ impl Read for Timed {
     }
 }
 
-/// Live events, a JSON object each.
+/// How events are to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A JSON object each.
+    Json,
+    /// A line each, for people.
+    Text,
+    /// The same, with colours for a terminal.
+    Coloured,
+}
+
+/// Live events, a line each.
 #[derive(Debug)]
 pub struct Events {
     lines: BufReader<Body<BufReader<Timed>>>,

@@ -1,7 +1,7 @@
 //! The client and the server together, over a real socket.
 
 use super::*;
-use crate::api::samples::{FakeGuard, status};
+use crate::api::samples::{FakeGuard, news, status};
 use std::os::unix::net::UnixListener;
 
 fn client(guard: &FakeGuard) -> Client {
@@ -97,21 +97,37 @@ fn a_wrong_path_method_or_body_is_refused_with_a_reason() {
     assert!(client.status().is_ok());
 }
 
+fn message(line: Option<String>) -> String {
+    let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+    line.pointer("/message").unwrap().as_str().unwrap().to_owned()
+}
+
 #[test]
 fn an_event_set_off_after_the_stream_opened_is_seen() {
     let guard = FakeGuard::start();
-    let mut events = client(&guard).events().unwrap();
-    guard.hub.publish("{\"n\":1}");
-    guard.hub.publish("{\"n\":2}");
-    assert_eq!(events.next(now()).unwrap().as_deref(), Some("{\"n\":1}"));
-    assert_eq!(events.next(now()).unwrap().as_deref(), Some("{\"n\":2}"));
+    let mut events = client(&guard).events(Look::Json).unwrap();
+    guard.hub.publish(news("one"));
+    guard.hub.publish(news("two"));
+    assert_eq!(message(events.next(now()).unwrap()), "one");
+    assert_eq!(message(events.next(now()).unwrap()), "two");
+}
+
+#[test]
+fn events_come_as_text_too_and_a_hostile_one_stays_on_its_line() {
+    let guard = FakeGuard::start();
+    let mut plain = client(&guard).events(Look::Text).unwrap();
+    let mut coloured = client(&guard).events(Look::Coloured).unwrap();
+    guard.hub.publish(news("a\n\x1b[2Jb"));
+    let line = plain.next(now()).unwrap().unwrap();
+    assert!(line.ends_with("policy-reloaded  a\\n\\x1b[2Jb"), "{line}");
+    assert!(coloured.next(now()).unwrap().unwrap().contains("\x1b[32m"));
 }
 
 #[test]
 fn the_stream_ends_when_the_guard_goes() {
     let guard = FakeGuard::start();
-    let mut events = client(&guard).events().unwrap();
-    guard.hub.publish("{}");
+    let mut events = client(&guard).events(Look::Json).unwrap();
+    guard.hub.publish(news("last"));
     assert!(events.next(now()).unwrap().is_some());
     drop(guard);
     assert_eq!(events.next(now()).unwrap(), None);
@@ -120,18 +136,18 @@ fn the_stream_ends_when_the_guard_goes() {
 #[test]
 fn a_client_that_does_not_read_is_told_what_it_lost_and_holds_nobody_up() {
     let guard = FakeGuard::start();
-    let mut slow = client(&guard).events().unwrap();
-    let mut quick = client(&guard).events().unwrap();
+    let mut slow = client(&guard).events(Look::Json).unwrap();
+    let mut quick = client(&guard).events(Look::Json).unwrap();
     let padding = "x".repeat(64 * 1024);
     let sent = 200_u64;
     for n in 0..sent {
-        guard.hub.publish(format!("{{\"n\":{n},\"padding\":\"{padding}\"}}"));
-        assert!(quick.next(now()).unwrap().unwrap().starts_with(&format!("{{\"n\":{n},")));
+        guard.hub.publish(news(&format!("{n} {padding}")));
+        assert!(message(quick.next(now()).unwrap()).starts_with(&format!("{n} ")));
     }
     let (mut seen, mut lost) = (0, 0);
     while seen + lost < sent {
         let line: serde_json::Value = serde_json::from_str(&slow.next(now()).unwrap().unwrap()).unwrap();
-        match line.pointer("/miner_guard/loss/count").and_then(serde_json::Value::as_u64) {
+        match line.pointer("/miner_guard/loss/api-client").and_then(serde_json::Value::as_u64) {
             Some(n) => lost += n,
             None => seen += 1,
         }
@@ -144,7 +160,7 @@ fn a_client_that_does_not_read_is_told_what_it_lost_and_holds_nobody_up() {
 #[test]
 fn a_wait_for_an_event_ends_in_time() {
     let guard = FakeGuard::start();
-    let mut events = client(&guard).events().unwrap();
+    let mut events = client(&guard).events(Look::Json).unwrap();
     let soon = Some(Instant::now() + Duration::from_millis(30));
     assert!(matches!(events.next(soon), Err(ClientError::TooSlow(..))));
 }

@@ -7,13 +7,15 @@ use std::sync::{
 
 use tokio::sync::broadcast;
 
+use crate::event::model::Event;
+
 /// Events kept for the slowest client.
-const KEPT: usize = 4096;
+const KEPT: usize = 2048;
 
 /// Takes events from the daemon's loop to the clients of `GET /v1/events`. Clones share one hub.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    lines: broadcast::Sender<Arc<str>>,
+    events: broadcast::Sender<Arc<Event>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -27,19 +29,19 @@ impl Hub {
     /// A hub that keeps so many events for its slowest client.
     #[must_use]
     pub fn keeping(events: usize) -> Self {
-        Self { lines: broadcast::Sender::new(events), lost: Arc::default() }
+        Self { events: broadcast::Sender::new(events), lost: Arc::default() }
     }
 
-    /// Somebody watches: without, an event need not even be turned into a line.
+    /// Somebody watches: without, an event need not even be kept.
     #[must_use]
     pub fn watched(&self) -> bool {
-        self.lines.receiver_count() > 0
+        self.events.receiver_count() > 0
     }
 
-    /// Gives one event, a JSON object without line break, to everybody who watches. Never waits.
-    pub fn publish(&self, line: impl Into<Arc<str>>) {
+    /// Gives one event to everybody who watches. Never waits.
+    pub fn publish(&self, event: Arc<Event>) {
         // An error says only that nobody watches.
-        let _ = self.lines.send(line.into());
+        let _ = self.events.send(event);
     }
 
     /// Events that clients missed because they were too slow, summed over all clients.
@@ -51,22 +53,22 @@ impl Hub {
     /// What happens from now on.
     #[must_use]
     pub fn watch(&self) -> Watch {
-        Watch { lines: self.lines.subscribe(), lost: Arc::clone(&self.lost) }
+        Watch { events: self.events.subscribe(), lost: Arc::clone(&self.lost) }
     }
 }
 
 /// One client's view of the events.
 #[derive(Debug)]
 pub struct Watch {
-    lines: broadcast::Receiver<Arc<str>>,
+    events: broadcast::Receiver<Arc<Event>>,
     lost: Arc<AtomicU64>,
 }
 
 /// What a client gets next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Seen {
     /// An event.
-    Line(Arc<str>),
+    One(Arc<Event>),
     /// So many events were missed here.
     Lost(u64),
 }
@@ -74,8 +76,8 @@ pub enum Seen {
 impl Watch {
     /// Waits for the next event; none when the guard goes.
     pub async fn next(&mut self) -> Option<Seen> {
-        match self.lines.recv().await {
-            Ok(line) => Some(Seen::Line(line)),
+        match self.events.recv().await {
+            Ok(event) => Some(Seen::One(event)),
             Err(broadcast::error::RecvError::Lagged(n)) => Some(self.missed(n)),
             Err(broadcast::error::RecvError::Closed) => None,
         }
@@ -83,8 +85,8 @@ impl Watch {
 
     /// The next event if it is there already.
     pub fn ready(&mut self) -> Option<Seen> {
-        match self.lines.try_recv() {
-            Ok(line) => Some(Seen::Line(line)),
+        match self.events.try_recv() {
+            Ok(event) => Some(Seen::One(event)),
             Err(broadcast::error::TryRecvError::Lagged(n)) => Some(self.missed(n)),
             Err(_) => None,
         }
@@ -99,15 +101,23 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::samples::news;
+
+    fn number(seen: Option<Seen>) -> Result<String, u64> {
+        match seen.unwrap() {
+            Seen::One(event) => Ok(event.message.clone()),
+            Seen::Lost(n) => Err(n),
+        }
+    }
 
     #[test]
     fn a_hub_that_nobody_watches_keeps_nothing() {
         let hub = Hub::keeping(2);
         assert!(!hub.watched());
-        hub.publish("a");
+        hub.publish(news("a"));
         let mut watch = hub.watch();
         assert!(hub.watched());
-        assert_eq!(watch.ready(), None);
+        assert!(watch.ready().is_none());
     }
 
     #[test]
@@ -116,11 +126,11 @@ mod tests {
         let mut slow = hub.watch();
         let mut quick = hub.watch();
         for n in 0..10 {
-            hub.publish(n.to_string());
-            assert_eq!(quick.ready(), Some(Seen::Line(n.to_string().into())));
+            hub.publish(news(&n.to_string()));
+            assert_eq!(number(quick.ready()), Ok(n.to_string()));
         }
-        assert_eq!(slow.ready(), Some(Seen::Lost(6)));
-        assert_eq!(slow.ready(), Some(Seen::Line("6".into())));
+        assert_eq!(number(slow.ready()), Err(6));
+        assert_eq!(number(slow.ready()), Ok("6".to_owned()));
         assert_eq!(hub.lost(), 6);
     }
 }

@@ -11,7 +11,7 @@
 //! | `GET /v1/policy/diff` | [`control::Changes`]: what a reload would change |
 //! | `POST /v1/policy/reload` | [`control::ReloadReply`] |
 //! | `GET /v1/explain?thing=…` | [`control::Explanation`] |
-//! | `GET /v1/events` | live events, a JSON object a line, without end |
+//! | `GET /v1/events` | live events without end, a JSON object a line; `?format=text` for people |
 //! | `GET /metrics` | the figures of the status, for Prometheus |
 //!
 //! Whatever fails is answered with [`control::Failure`].

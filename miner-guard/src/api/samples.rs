@@ -1,11 +1,24 @@
 //! A status, and a loop that answers as a daemon would: for the tests.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{control::*, hub::Hub, server, socket::Bound};
+use crate::event::model::{Action, Event, GuardNews};
+
+/// An event with this message.
+pub(crate) fn news(message: &str) -> Arc<Event> {
+    let news = GuardNews {
+        action: Action::PolicyReloaded,
+        mode: Mode::Audit,
+        generation: 1,
+        message: message.to_owned(),
+        evidence: Vec::new(),
+    };
+    Arc::new(Event::of_guard(jiff::Timestamp::UNIX_EPOCH, None, news))
+}
 
 pub(crate) fn status() -> Status {
     let map = |rows: &[(&str, u64)]| rows.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();

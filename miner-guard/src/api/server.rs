@@ -5,12 +5,16 @@ use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Query, State, rejection::JsonRejection},
+    extract::{
+        DefaultBodyLimit, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use futures_util::stream;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -23,6 +27,13 @@ use super::{
     hub::{Hub, Seen, Watch},
     metrics,
     socket::{Bound, trusted},
+};
+use crate::{
+    event::model::Event,
+    sinks::{
+        json,
+        text::{colour::Colour, line::Line},
+    },
 };
 
 /// Longest wait for the daemon's loop: a reload of two million indicators takes seconds on a slow disk.
@@ -174,10 +185,7 @@ struct Thing {
     thing: String,
 }
 
-async fn explain(
-    State(app): Shared,
-    query: Result<Query<Thing>, axum::extract::rejection::QueryRejection>,
-) -> Response {
+async fn explain(State(app): Shared, query: Result<Query<Thing>, QueryRejection>) -> Response {
     match query {
         Ok(Query(Thing { thing })) if (1..=REQUEST).contains(&thing.len()) => {
             answer(&app, Command::Explain(thing)).await
@@ -201,38 +209,71 @@ async fn prometheus(State(app): Shared) -> Response {
     }
 }
 
-async fn events(State(app): Shared) -> Response {
-    let lines = stream::unfold(app.hub.watch(), |mut watch| async move {
-        let batch = batch(&mut watch).await?;
-        Some((Ok::<_, io::Error>(batch), watch))
+/// How the client wants its events.
+#[derive(Deserialize)]
+struct Look {
+    #[serde(default)]
+    format: Format,
+    #[serde(default)]
+    colour: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Text,
+}
+
+async fn events(State(app): Shared, look: Result<Query<Look>, QueryRejection>) -> Response {
+    let look = match look {
+        Ok(Query(look)) => look,
+        Err(e) => return refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
+    };
+    let (kind, line) = match look.format {
+        Format::Json => ("application/x-ndjson", None),
+        Format::Text => {
+            let colour = if look.colour { Colour::ALWAYS } else { Colour::NEVER };
+            ("text/plain; charset=utf-8", Some(Line { colour, zone: TimeZone::system() }))
+        }
+    };
+    let lines = stream::unfold((app.hub.watch(), line), |(mut watch, line)| async move {
+        let batch = batch(&mut watch, line.as_ref()).await?;
+        Some((batch, (watch, line)))
     });
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+    ([(CONTENT_TYPE, kind)], Body::from_stream(lines)).into_response()
 }
 
 /// Waits for one event and takes those that are there already with it. None when the guard goes.
-async fn batch(watch: &mut Watch) -> Option<Bytes> {
+async fn batch(watch: &mut Watch, line: Option<&Line>) -> Option<io::Result<Bytes>> {
     let mut bytes = Vec::new();
     let mut next = watch.next().await;
     while let Some(seen) = next.take() {
-        match seen {
-            Seen::Line(line) => bytes.extend_from_slice(line.as_bytes()),
-            Seen::Lost(n) => bytes.extend_from_slice(lost(n).as_bytes()),
+        let event = match seen {
+            Seen::One(event) => Some(event),
+            Seen::Lost(n) => {
+                let loss = [("api-client", n)].into();
+                Event::of_loss(Timestamp::now(), None, loss).map(Arc::new)
+            }
+        };
+        match (event, line) {
+            (Some(event), Some(line)) => {
+                bytes.extend_from_slice(line.render(&event).as_bytes());
+                bytes.push(b'\n');
+            }
+            (Some(event), None) => {
+                if let Err(e) = json::line(&mut bytes, &event) {
+                    return Some(Err(e));
+                }
+            }
+            (None, _) => {}
         }
-        bytes.push(b'\n');
         if bytes.len() < BATCH {
             next = watch.ready();
         }
     }
-    (!bytes.is_empty()).then(|| bytes.into())
-}
-
-/// What a slow client gets in place of the events that it missed.
-fn lost(n: u64) -> String {
-    serde_json::json!({
-        "event": { "action": "loss" },
-        "miner_guard": { "loss": { "cause": "api-client", "count": n } },
-    })
-    .to_string()
+    (!bytes.is_empty()).then(|| Ok(bytes.into()))
 }
 
 /// Keeps the future `Send`, so that the daemon may spawn it on any runtime.
