@@ -5,7 +5,7 @@
 //!
 //! | room | what happens there |
 //! |---|---|
-//! | `cli` | one file per subcommand |
+//! | [`cli`] | one file per subcommand |
 //! | [`api`] | the control socket: contract, server, client |
 //! | `kernel` | preflight, BTF, load, attach, tables, ring: the only user of aya |
 //! | `policy` | as written → resolved → compiled |
@@ -15,6 +15,7 @@
 //! | `sinks` | stdout as text or JSON |
 
 pub mod api;
+pub mod cli;
 pub mod event;
 pub mod identify;
 pub mod kernel;

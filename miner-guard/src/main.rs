@@ -1,2 +1,7 @@
 //! The `miner-guard` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    miner_guard::cli::main()
+}

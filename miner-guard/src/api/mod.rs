@@ -23,6 +23,6 @@ pub mod hub;
 mod metrics;
 mod names;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub mod server;
 pub mod socket;

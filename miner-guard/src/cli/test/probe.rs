@@ -1,0 +1,102 @@
+//! The process that does what the guard should see: this program again, as `miner-guard probe`.
+//!
+//! It moves itself into the scratch cgroup before it does anything, and says on stdout what came of it.
+
+use std::{
+    fmt, fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::{CliError, Exit, ui::Ui};
+
+/// Arguments of the hidden `probe`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ProbeArgs {
+    /// The cgroup to do it in
+    #[arg(long)]
+    cgroup: PathBuf,
+    /// Connect a UDP socket there; sends nothing
+    #[arg(long)]
+    connect: SocketAddr,
+}
+
+/// What a probe does.
+#[derive(Debug)]
+pub(super) enum Probe {
+    /// Connects a UDP socket.
+    Connect(SocketAddr),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    /// It succeeded.
+    Done,
+    /// EPERM
+    Refused,
+    /// Something else, which the guard has nothing to do with.
+    Failed(String),
+}
+
+const DONE: &str = "done";
+const REFUSED: &str = "refused";
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("went through"),
+            Self::Refused => f.write_str("refused with EPERM"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+/// In the probe: does it.
+pub(in crate::cli) fn run(args: &ProbeArgs, ui: &mut Ui) -> Result<Exit, CliError> {
+    let procs = args.cgroup.join("cgroup.procs");
+    // "0" is whoever writes it.
+    fs::write(&procs, "0").map_err(|source| CliError::File {
+        what: "entering",
+        path: procs.display().to_string(),
+        source,
+    })?;
+    ui.line(match connect(args.connect) {
+        Ok(()) => DONE,
+        // std calls EPERM and EACCES by the same name.
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => REFUSED,
+        Err(e) => return Err(CliError::NotAsRequired(e.to_string())),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn connect(to: SocketAddr) -> io::Result<()> {
+    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind(SocketAddr::new(any, 0))?.connect(to)
+}
+
+/// Runs a probe to its end.
+pub(super) fn spawn(cgroup: &Path, probe: &Probe) -> Result<(u32, Outcome), CliError> {
+    let failed = |source| CliError::File { what: "running", path: "the probe".to_owned(), source };
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut command = Command::new(program);
+    command.arg("probe").arg("--cgroup").arg(cgroup);
+    match probe {
+        Probe::Connect(to) => command.arg("--connect").arg(to.to_string()),
+    };
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let pid = child.id();
+    let output = child.wait_with_output().map_err(failed)?;
+    let outcome = match String::from_utf8_lossy(&output.stdout).trim() {
+        DONE => Outcome::Done,
+        REFUSED => Outcome::Refused,
+        _ => Outcome::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    };
+    Ok((pid, outcome))
+}
