@@ -1,12 +1,18 @@
 //! The project's own tasks: `cargo xtask --help`.
 //!
-//! One file (or folder) per command. [`shell`] runs other programs and says which.
+//! One file (or folder) per command. They share [`shell`], which runs other programs and says which, [`cache`], and
+//! the static [`binaries`].
 
+mod binaries;
 mod build;
+mod cache;
 mod run;
 mod setup;
 mod shell;
 mod test;
+mod vm;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -27,13 +33,23 @@ enum Task {
     Run(run::Args),
     /// Set up and run every test: unit, doc, property, end to end, and the VM matrix
     Test(test::Args),
+    /// Run the end-to-end tests on Debian's kernels under QEMU
+    Vm(vm::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
         Task::Setup(args) => setup::main(&args),
         Task::Build => build::main(),
         Task::Run(args) => run::main(&args),
         Task::Test(args) => test::main(&args),
+        Task::Vm(args) => vm::main(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

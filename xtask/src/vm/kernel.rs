@@ -1,0 +1,163 @@
+//! The kernels of the matrix: which Debian package each comes in, and its image in the cache.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::apt::Apt;
+use crate::cache;
+
+/// A kernel series and where Debian has it.
+pub struct Kernel {
+    /// The series, as `--kernel` takes it.
+    pub name: &'static str,
+    /// Debian's suites that may carry it.
+    suites: &'static [&'static str],
+    /// How the names of its packages begin; the first one that exists is taken.
+    packages: &'static [&'static str],
+}
+
+/// The oldest kernel that the guard promises to run on, two that are widespread, and the newest.
+const KERNELS: &[Kernel] = &[
+    Kernel { name: "5.10", suites: &["bullseye"], packages: &["linux-image-5.10."] },
+    Kernel { name: "6.1", suites: &["bookworm"], packages: &["linux-image-6.1."] },
+    Kernel { name: "6.12", suites: &["trixie"], packages: &["linux-image-6.12."] },
+    // From 7.x on the image lies in linux-binary; linux-image is then only a name that depends on it.
+    Kernel { name: "7.2", suites: &["sid", "forky"], packages: &["linux-binary-7.2.", "linux-image-7.2."] },
+];
+
+/// The kernels with these names, or all when there are none.
+pub fn choose(names: &[String]) -> Result<Vec<&'static Kernel>> {
+    if names.is_empty() {
+        return Ok(KERNELS.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            KERNELS.iter().find(|kernel| kernel.name == name).with_context(|| {
+                let known: Vec<_> = KERNELS.iter().map(|kernel| kernel.name).collect();
+                format!("no kernel {name} in the matrix; there are {}", known.join(", "))
+            })
+        })
+        .collect()
+}
+
+/// Sees to it that each image is in the cache, and gives their paths in the same order.
+pub fn fetch(kernels: &[&Kernel]) -> Result<Vec<PathBuf>> {
+    let cache = cache::dir()?.join("kernels");
+    let image = |kernel: &Kernel| cache.join(kernel.name).join("vmlinuz");
+    let absent: Vec<_> = kernels.iter().filter(|kernel| !image(kernel).is_file()).collect();
+    if !absent.is_empty() {
+        let mut suites: Vec<_> = absent.iter().flat_map(|kernel| kernel.suites.iter().copied()).collect();
+        suites.dedup();
+        eprintln!("vm: fetching the package lists of Debian {} (once)", suites.join(", "));
+        let apt = Apt::open(&suites)?;
+        for kernel in absent {
+            fetch_one(kernel, &apt, &cache)
+                .with_context(|| format!("cannot fetch kernel {}", kernel.name))?;
+        }
+    }
+    Ok(kernels.iter().map(|kernel| image(kernel)).collect())
+}
+
+fn fetch_one(kernel: &Kernel, apt: &Apt, cache: &Path) -> Result<()> {
+    let mut found = None;
+    for prefix in kernel.packages {
+        let names = apt.names(prefix)?;
+        found = found.or_else(|| newest(names));
+    }
+    let Some(package) = found else {
+        bail!(
+            "none of Debian {} has a package {}*-cloud-amd64 any more. apt-get said:\n{}",
+            kernel.suites.join(", "),
+            kernel.packages[0],
+            apt.log()
+        );
+    };
+    eprintln!("vm: fetching {package}");
+    let unpacked = apt.unpack(&package)?;
+    let vmlinuz = find_image(&unpacked)?.with_context(|| format!("{package} holds no vmlinuz"))?;
+    // Renamed into place as a whole: an interrupted fetch leaves nothing that looks like a kernel.
+    fs::create_dir_all(cache)?;
+    let made = cache.join(format!("{}.{}", kernel.name, std::process::id()));
+    fs::create_dir_all(&made)?;
+    fs::copy(&vmlinuz, made.join("vmlinuz"))?;
+    fs::write(made.join("package"), format!("{package}\n"))?;
+    let place = cache.join(kernel.name);
+    if let Err(error) = fs::rename(&made, &place) {
+        fs::remove_dir_all(&made)?;
+        // Another run may have been faster.
+        if !place.join("vmlinuz").is_file() {
+            return Err(error).with_context(|| format!("cannot create {}", place.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The package of the highest version among the signed cloud kernels.
+fn newest(names: Vec<String>) -> Option<String> {
+    names.into_iter().filter(|name| name.ends_with("-cloud-amd64")).max_by_key(|name| numbers(name))
+}
+
+/// All numbers of a name, in order: Debian's versions compare by them within one series.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+/// The kernel's image under /boot or, from 7.x on, /usr/lib/modules/VERSION/vmlinuz.
+fn find_image(unpacked: &Path) -> Result<Option<PathBuf>> {
+    let mut places = vec![unpacked.join("boot")];
+    let modules = unpacked.join("usr/lib/modules");
+    if modules.is_dir() {
+        for entry in fs::read_dir(modules)? {
+            places.push(entry?.path());
+        }
+    }
+    for place in places.iter().filter(|place| place.is_dir()) {
+        for entry in fs::read_dir(place)? {
+            let path = entry?.path();
+            if path.is_file()
+                && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+            {
+                return Ok(Some(path));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(of: &[&str]) -> Vec<String> {
+        of.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_newest_package_is_chosen_by_number() {
+        let found = newest(names(&["linux-image-6.1.0-9-cloud-amd64", "linux-image-6.1.0-50-cloud-amd64"]));
+        assert_eq!(found.as_deref(), Some("linux-image-6.1.0-50-cloud-amd64"));
+    }
+
+    #[test]
+    fn debug_and_unsigned_packages_are_passed_over() {
+        let found = newest(names(&[
+            "linux-image-6.12.107+deb13-cloud-amd64-dbg",
+            "linux-image-6.12.107+deb13-cloud-amd64-unsigned",
+            "linux-image-6.12.94+deb13-cloud-amd64",
+            "linux-image-6.12.107+deb13-amd64",
+        ]));
+        assert_eq!(found.as_deref(), Some("linux-image-6.12.94+deb13-cloud-amd64"));
+        assert_eq!(newest(Vec::new()), None);
+    }
+
+    #[test]
+    fn an_unknown_kernel_is_answered_with_those_there_are() {
+        let error = choose(&names(&["4.19"])).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("5.10, 6.1, 6.12, 7.2"), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! One virtual machine, from the start of QEMU to its end.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::console::{self, Outcome};
+
+/// How the processor is provided.
+#[derive(Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Accel {
+    /// QEMU translates: slow, and works everywhere.
+    #[default]
+    Tcg,
+    /// The hardware runs it.
+    Kvm,
+}
+
+/// What to boot, and with which tests.
+pub struct Machine {
+    /// Names the logs and the line of the report.
+    pub name: String,
+    /// The kernel.
+    pub image: PathBuf,
+    /// The archive with /init.
+    pub initramfs: PathBuf,
+    /// Whether `bpf` is in the list of active LSMs.
+    pub lsm: bool,
+    /// How the processor is provided.
+    pub accel: Accel,
+    /// After this the machine is killed.
+    pub timeout: Duration,
+    /// Arguments of /init.
+    pub tests: Vec<String>,
+}
+
+impl Machine {
+    /// Runs the machine. One that dies before /init has written a line is tried a second time: the emulator failed
+    /// then, not the guard.
+    pub fn run(&self, logs: &Path) -> Result<Outcome> {
+        let outcome = self.run_once(logs)?;
+        if matches!(outcome, Outcome::Unbooted(_)) {
+            eprintln!("vm {}: the kernel died before /init ran; once more", self.name);
+            return self.run_once(logs);
+        }
+        Ok(outcome)
+    }
+
+    /// Boots, reads the console to its end or the timeout, and judges.
+    ///
+    /// Two serial lines keep the kernel's messages (`NAME.kernel.log`) out of the tests' lines (`NAME.log`).
+    fn run_once(&self, logs: &Path) -> Result<Outcome> {
+        let kernel_log = logs.join(format!("{}.kernel.log", self.name));
+        let log = logs.join(format!("{}.log", self.name));
+        let mut file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut qemu = Running(self.command(&kernel_log).spawn().context(
+            "cannot start setpriv (util-linux) with qemu-system-x86_64: run `cargo xtask setup --test`",
+        )?);
+        let lines = lines_of(&mut qemu.0)?;
+        let deadline = Instant::now() + self.timeout;
+        let mut output = String::new();
+        let timed_out = loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    file.write_all(line.as_bytes())
+                        .with_context(|| format!("cannot write {}", log.display()))?;
+                    output.push_str(&line);
+                }
+                Err(RecvTimeoutError::Disconnected) => break false,
+                Err(RecvTimeoutError::Timeout) => break true,
+            }
+        };
+        drop(qemu);
+        let kernel = fs::read(&kernel_log).unwrap_or_default();
+        Ok(console::judge(&output, &String::from_utf8_lossy(&kernel), timed_out, !self.tests.is_empty()))
+    }
+
+    fn command(&self, kernel_log: &Path) -> Command {
+        // QEMU must not outlive this program, however it ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        match self.accel {
+            // One thread: with more, a processor may run code that another one is patching, and the kernel dies of a
+            // half-written instruction. `max` would offer what TCG cannot do at a useful speed.
+            Accel::Tcg => command.args(["-accel", "tcg,thread=single", "-cpu", "qemu64"]),
+            Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
+        };
+        command.args([
+            "-m",
+            "1G",
+            "-smp",
+            "2",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-nodefaults",
+            "-no-user-config",
+        ]);
+        command.arg("-serial").arg(format!("file:{}", kernel_log.display()));
+        command.args(["-serial", "stdio"]);
+        command.arg("-kernel").arg(&self.image).arg("-initrd").arg(&self.initramfs);
+        command.arg("-append").arg(self.kernel_command_line());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+    }
+
+    fn kernel_command_line(&self) -> String {
+        // Debian's own list differs by kernel and has `bpf` in it from 6.1 on: both cases are named in full.
+        let lsm = if self.lsm { "lockdown,capability,bpf" } else { "lockdown,capability" };
+        // panic=-1 with -no-reboot ends QEMU when the kernel or /init dies. On a busy host the kernel may find that no
+        // timer interrupt came in time, and panic: no_timer_check. After `--` come the arguments of /init.
+        format!("console=ttyS0 panic=-1 no_timer_check lsm={lsm} -- {}", self.tests.join(" "))
+    }
+}
+
+/// Ends QEMU in any case: also when the caller returns early.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lines of the tests' console, each with its end, until QEMU closes it.
+fn lines_of(qemu: &mut Child) -> Result<mpsc::Receiver<String>> {
+    let stdout = qemu.stdout.take().context("QEMU has no stdout")?;
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            // A terminal line ends in CR LF.
+            let text = String::from_utf8_lossy(&line).replace('\r', "");
+            line.clear();
+            if send.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(receive)
+}
