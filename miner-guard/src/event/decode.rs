@@ -207,13 +207,10 @@ fn head(h: &Head) -> Result<Decision, DecodeError> {
 
 fn connect(c: &Connect) -> Result<ConnectRecord, DecodeError> {
     let ip: IpAddr = match c.family {
-        AF_INET => {
-            let [first, ..] = c.address;
-            Ipv4Addr::from(first.to_ne_bytes()).into()
-        }
+        AF_INET => Ipv4Addr::from_bits(u32::from_be(c.address[0])).into(),
         AF_INET6 => {
-            let octets: [u8; 16] = zerocopy::transmute!(c.address);
-            Ipv6Addr::from(octets).into()
+            let bits = c.address.iter().fold(0, |bits, word| bits << 32 | u128::from(u32::from_be(*word)));
+            Ipv6Addr::from_bits(bits).into()
         }
         other => return Err(bad("family", other)),
     };

@@ -1,12 +1,19 @@
-//! Record → event: decode, and tell.
+//! Record → event: decode, aggregate, enrich.
 //!
 //! | stage | in → out |
 //! |---|---|
 //! | [`decode`] | bytes of the ring buffer → [`decode::Record`], every byte checked |
+//! | [`aggregate`] | records → those worth telling, with the number of their equals |
+//! | [`enrich`] | what `/proc` and the user database know of the process |
 //! | [`model`] | record + process + rule → [`model::Event`], which the sinks write |
+//!
+//! Enrichment reads files and may ask a directory server for a user's name: it belongs on a thread of its
+//! own, behind the aggregation, never on the one that empties the ring buffer.
 
+pub mod aggregate;
 pub mod clock;
 pub mod decode;
+pub mod enrich;
 pub mod model;
 pub mod rules;
 #[cfg(test)]

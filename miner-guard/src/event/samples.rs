@@ -74,3 +74,27 @@ pub fn exec(filename: &[u8], args: &[&[u8]]) -> Exec {
     e.args_len = joined.len() as u32;
     e
 }
+
+/// A directory of a test's own, removed at the end.
+pub struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    /// `name` must be unique among the tests.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("miner-guard-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

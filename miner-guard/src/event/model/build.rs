@@ -21,6 +21,8 @@ pub struct Source {
     pub name: Option<String>,
     /// File that it runs.
     pub executable: Option<String>,
+    /// That file has no name any more, or never had one.
+    pub executable_deleted: bool,
     /// Arguments, redacted.
     pub args: Vec<String>,
     /// Number of arguments there were, if all were seen.
@@ -114,6 +116,8 @@ impl Event {
             suppressed: told.suppressed,
             suppressed_scope: (told.suppressed > 0).then_some(told.scope),
             process_gone: source.gone,
+            executable_deleted: source.executable_deleted
+                || matches!(record, Record::Exec(e) if e.unlinked()),
             args_truncated: source.args_truncated,
             cgroup: source.cgroup,
             cgroup_id: (head.cgroup != 0).then(|| head.cgroup.to_string()),

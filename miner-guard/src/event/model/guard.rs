@@ -59,6 +59,9 @@ pub struct Guard {
     /// The process was gone before it could be looked at: fields are missing for that reason.
     #[serde(skip_serializing_if = "is_false")]
     pub process_gone: bool,
+    /// The program's file has no name any more, or never had one (deleted, memfd).
+    #[serde(skip_serializing_if = "is_false")]
+    pub executable_deleted: bool,
     /// The arguments are not all there.
     #[serde(skip_serializing_if = "is_false")]
     pub args_truncated: bool,
