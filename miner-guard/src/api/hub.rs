@@ -39,9 +39,9 @@ impl Hub {
     }
 
     /// Gives one event to everybody who watches. Never waits.
-    pub fn publish(&self, event: Arc<Event>) {
+    pub fn publish(&self, event: impl Into<Arc<Event>>) {
         // An error says only that nobody watches.
-        let _ = self.events.send(event);
+        let _ = self.events.send(event.into());
     }
 
     /// Events that clients missed because they were too slow, summed over all clients.

@@ -8,6 +8,7 @@ use std::{
 use super::ui::Output;
 use crate::{
     api::{client::ClientError, control::FailureKind},
+    kernel::KernelError,
     sinks::{json, text::sanitize::clean_bytes},
 };
 
@@ -42,6 +43,9 @@ pub enum CliError {
     /// The running guard was asked in vain.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The kernel side.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// The policy has errors, each a text; and what follows from it.
     #[error("{}\n{then}", .errors.join("\n"))]
     Policy {
@@ -86,6 +90,7 @@ impl CliError {
                     FailureKind::Internal => Exit::Found,
                 },
             },
+            Self::Kernel(e) => kernel(e),
             Self::Policy { .. } => Exit::Usage,
             Self::NotAsRequired(_) => Exit::Found,
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -123,6 +128,19 @@ impl CliError {
     }
 }
 
+fn kernel(e: &KernelError) -> Exit {
+    match e {
+        KernelError::NotPermitted => Exit::NotPermitted,
+        KernelError::Unsupported { .. } | KernelError::Refused { .. } => Exit::Kernel,
+        KernelError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Exit::NotPermitted
+        }
+        KernelError::AlreadyRunning { .. } | KernelError::OtherAbi { .. } | KernelError::Io { .. } => {
+            Exit::Found
+        }
+    }
+}
+
 /// Errors of a policy quote what stands in the file already escaped: once is enough.
 fn unescaped(line: String) -> String {
     line.replace("\\\\", "\\")
@@ -154,6 +172,11 @@ mod tests {
             (refused(CommandError::Request("a".into())), 2),
             (refused(CommandError::Kernel("a".into())), 4),
             (refused(CommandError::Internal("a".into())), 1),
+            (KernelError::NotPermitted.into(), 3),
+            (KernelError::Unsupported { what: "a".into(), remedy: "b".into() }.into(), 4),
+            (KernelError::Refused { what: "a".into(), why: "b".into() }.into(), 4),
+            (KernelError::AlreadyRunning { pin_dir: "a".into(), lock: "b".into() }.into(), 1),
+            (KernelError::OtherAbi { path: "a".into(), found: "0".into(), own: 1 }.into(), 1),
             (CliError::Policy { errors: vec![], then: "" }, 2),
             (CliError::NotAsRequired("a".into()), 1),
             (file(io::ErrorKind::PermissionDenied), 3),

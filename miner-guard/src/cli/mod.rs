@@ -3,6 +3,7 @@
 //! Every command returns an [`Exit`] or a [`CliError`]; both meet their exit status and their words in `error`.
 
 mod completions;
+mod doctor;
 mod error;
 mod events;
 mod explain;
@@ -13,6 +14,7 @@ mod status;
 mod table;
 mod test;
 mod ui;
+mod unload;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,6 +77,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show events as they happen
     Events(events::EventsArgs),
+    /// Show what this kernel can enforce, proven in a scratch cgroup
+    Doctor,
+    /// Remove what a guard that was stopped has left in force
+    Unload(unload::UnloadArgs),
     /// Set off one harmless example of each verdict and see whether the running guard tells it
     Test,
     /// Print the completions of a shell
@@ -116,6 +122,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
         Command::Policy(args) => policy::run(global, args, ui),
         Command::Explain(args) => explain::run(global, args, ui),
         Command::Events(args) => events::run(global, args, ui),
+        Command::Doctor => doctor::run(global, ui),
+        Command::Unload(args) => unload::run(global, args, ui),
         Command::Test => test::run(global, ui),
         Command::Completions(args) => completions::run::<Cli>(args, ui),
         Command::Man(args) => man::run::<Cli>(args, ui),

@@ -4,7 +4,6 @@
 
 mod probe;
 mod report;
-mod scratch;
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +15,13 @@ pub(super) use probe::{ProbeArgs, run as probe};
 use self::{
     probe::Outcome,
     report::{Report, Row, Seen},
-    scratch::Scratch,
 };
 use super::{CliError, Exit, Global, ui::Ui};
 use crate::api::{
     client::{Client, ClientError, Look},
     control::{Status, TEST_ALERTED, TEST_DENIED},
 };
+use crate::kernel::cgroup::Scratch;
 
 /// Longest wait for an event: wake-ups are rationed, and the first one may wait for a timer.
 const EVENT: Duration = Duration::from_secs(5);
@@ -49,7 +48,8 @@ fn examples() -> [Example; 2] {
 pub(super) fn run(global: &Global, ui: &mut Ui) -> Result<Exit, CliError> {
     let client = global.client();
     let status = client.status()?;
-    let scratch = Scratch::below(status.cgroup.as_ref())?;
+    let name = format!("miner-guard-test-{}", std::process::id());
+    let scratch = Scratch::create(status.cgroup.as_ref(), &name)?;
     let mut rows = Vec::new();
     for example in examples() {
         rows.push(set_off(&client, &status, &scratch, &example)?);
@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, ui: &mut Ui) -> Result<Exit, CliError> {
 
 fn set_off(client: &Client, status: &Status, scratch: &Scratch, example: &Example) -> Result<Row, CliError> {
     let mut events = client.events(Look::Json)?;
-    let (pid, outcome) = probe::spawn(scratch.dir(), &example.probe)?;
+    let (pid, outcome) = probe::spawn(&scratch.procs(), &example.probe)?;
     let until = Instant::now() + EVENT;
     let seen = loop {
         match events.next(Some(until)) {

@@ -17,9 +17,9 @@ use crate::cli::{CliError, Exit, ui::Ui};
 /// Arguments of the hidden `probe`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProbeArgs {
-    /// The cgroup to do it in
+    /// The `cgroup.procs` of the cgroup to do it in
     #[arg(long)]
-    cgroup: PathBuf,
+    procs: PathBuf,
     /// Connect a UDP socket there; sends nothing
     #[arg(long)]
     connect: SocketAddr,
@@ -59,11 +59,10 @@ impl fmt::Display for Outcome {
 
 /// In the probe: does it.
 pub(in crate::cli) fn run(args: &ProbeArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let procs = args.cgroup.join("cgroup.procs");
     // "0" is whoever writes it.
-    fs::write(&procs, "0").map_err(|source| CliError::File {
+    fs::write(&args.procs, "0").map_err(|source| CliError::File {
         what: "entering",
-        path: procs.display().to_string(),
+        path: args.procs.display().to_string(),
         source,
     })?;
     ui.line(match connect(args.connect) {
@@ -81,11 +80,11 @@ fn connect(to: SocketAddr) -> io::Result<()> {
 }
 
 /// Runs a probe to its end.
-pub(super) fn spawn(cgroup: &Path, probe: &Probe) -> Result<(u32, Outcome), CliError> {
+pub(super) fn spawn(procs: &Path, probe: &Probe) -> Result<(u32, Outcome), CliError> {
     let failed = |source| CliError::File { what: "running", path: "the probe".to_owned(), source };
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
-    command.arg("probe").arg("--cgroup").arg(cgroup);
+    command.arg("probe").arg("--procs").arg(procs);
     match probe {
         Probe::Connect(to) => command.arg("--connect").arg(to.to_string()),
     };
