@@ -1,22 +1,35 @@
 //! End-to-end tests: one promise per file, each test a sentence.
 //!
-//! The same program runs on this machine and, as /init, in virtual machines with other kernels.
+//! The same program runs on this machine and, as /init, in virtual machines with other kernels. It is also each process
+//! that tries a route.
 
+mod connect_routes;
 mod machine;
 
-use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::init;
+use std::process::ExitCode;
 
-fn main() -> std::process::ExitCode {
+use libtest_mimic::{Arguments, Trial};
+use miner_guard_tests::{init, route, sandbox};
+
+fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
+    if route::serve() {
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
-    // Tests share the machine: pinned programs, cgroups, loopback addresses.
+    // Tests share the machine: cgroups, loopback addresses, and in a virtual machine the kernel.
     arguments.test_threads = Some(1);
+    if !arguments.list
+        && let Err(error) = sandbox::enter()
+    {
+        eprintln!("cannot make a sandbox for the tests: {error:#}");
+        return ExitCode::FAILURE;
+    }
     libtest_mimic::run(&arguments, cases()).exit_code()
 }
 
 fn cases() -> Vec<Trial> {
-    machine::cases()
+    [machine::cases(), connect_routes::cases()].into_iter().flatten().collect()
 }

@@ -1,22 +1,21 @@
 //! The test program as /init of a virtual machine: it mounts, runs the tests in a child, says how they ended, powers off.
 
 use std::{
-    ffi::CString,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
-    net::Ipv6Addr,
     os::{fd::AsRawFd as _, unix::process::ExitStatusExt as _},
+    path::Path,
     process::Command,
 };
 
 use anyhow::{Context as _, Result};
 
+use crate::{sandbox, sys};
+
 /// Set in the environment of the tests when they run in a virtual machine.
 pub const IN_VM: &str = "MINER_GUARD_E2E_VM";
 /// The last line on the console; the exit status follows. The same text is in xtask/src/vm/console.rs.
 const MARKER: &str = "miner-guard-e2e: exit ";
-/// An IPv6 loopback address besides ::1, so that a test can deny one and not the other.
-pub const SECOND_V6_LOOPBACK: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x6d67, 0, 0, 0, 0, 0, 0x66);
 
 /// Whether this process is the first of its machine. A container's first process is told apart by its file: the
 /// kernel starts /init by that name.
@@ -45,8 +44,7 @@ pub fn main() -> ! {
 fn run() -> Result<i32> {
     mount_all()?;
     use_console("/dev/ttyS1")?;
-    loopback_up().context("cannot bring lo up")?;
-    add_loopback_address(SECOND_V6_LOOPBACK).context("cannot add an address to lo")?;
+    sandbox::loopback()?;
     locked_memory_unlimited()?;
     let child = Command::new("/proc/self/exe")
         .args(std::env::args().skip(1))
@@ -87,13 +85,7 @@ fn mount_all() -> Result<()> {
         ("tmpfs", "/run"),
     ] {
         fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
-        let (kind, target) = (CString::new(kind)?, CString::new(place)?);
-        // SAFETY: both strings are NUL-terminated and outlive the call; no data pointer is passed.
-        let failed =
-            unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) != 0 };
-        if failed {
-            return Err(io::Error::last_os_error()).with_context(|| format!("cannot mount {place}"));
-        }
+        sys::mount(kind, Path::new(place), kind).with_context(|| format!("cannot mount {place}"))?;
     }
     Ok(())
 }
@@ -107,61 +99,16 @@ fn use_console(path: &str) -> Result<()> {
         .with_context(|| format!("cannot open {path}"))?;
     for standard in 0..3 {
         // SAFETY: dup2 takes numbers; replacing the standard streams is what this process, the first, is for.
-        if unsafe { libc::dup2(tty.as_raw_fd(), standard) } < 0 {
-            return Err(io::Error::last_os_error()).with_context(|| format!("cannot use {path}"));
-        }
+        sys::check(unsafe { libc::dup2(tty.as_raw_fd(), standard) })
+            .with_context(|| format!("cannot use {path}"))?;
     }
     Ok(())
-}
-
-/// Brings up the loopback interface of the network namespace of this thread.
-pub fn loopback_up() -> Result<()> {
-    let socket = inet_socket(libc::AF_INET)?;
-    // SAFETY: ifreq is plain data for which all zeroes is a value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *to = from.cast_signed();
-    }
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING)?;
-    // SAFETY: request is a whole ifreq with a NUL-terminated name, and outlives the call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
-}
-
-fn add_loopback_address(address: Ipv6Addr) -> Result<()> {
-    /// `struct in6_ifreq` of linux/ipv6.h.
-    #[repr(C)]
-    struct In6Ifreq {
-        address: libc::in6_addr,
-        prefix: u32,
-        interface: libc::c_int,
-    }
-    let socket = inet_socket(libc::AF_INET6)?;
-    // SAFETY: the name is NUL-terminated and outlives the call.
-    let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
-    let request = In6Ifreq {
-        address: libc::in6_addr { s6_addr: address.octets() },
-        prefix: 128,
-        interface: libc::c_int::try_from(interface)?,
-    };
-    // SAFETY: request has the layout that SIOCSIFADDR reads from an AF_INET6 socket, and outlives the call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) })
-}
-
-fn inet_socket(family: libc::c_int) -> Result<File> {
-    // SAFETY: socket takes numbers.
-    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    check(fd)?;
-    // SAFETY: fd is new, valid and owned by nobody else.
-    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
 }
 
 /// Kernels before 5.11 count BPF memory against this limit.
 fn locked_memory_unlimited() -> Result<()> {
     let all = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: the limit is a whole rlimit and outlives the call.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) })
-}
-
-fn check(result: libc::c_int) -> Result<()> {
-    if result < 0 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
+    sys::check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const all) })?;
+    Ok(())
 }

@@ -2,8 +2,24 @@
 //!
 //! | module | gives |
 //! |---|---|
-//! | [`case`] | one test: a sentence, what it needs, what it does |
+//! | [`case`] | one test: a sentence, and what it does |
+//! | [`sandbox`] | namespaces around all tests |
 //! | [`init`] | the same tests as /init of a virtual machine |
+//! | [`cgroup`] | scratch cgroups: the only place where enforcement reaches |
+//! | [`guard`] | the guard as an operator starts it |
+//! | [`listener`] | a peer on loopback that accepts and closes |
+//! | [`route`] | every way of a program to reach an address, each in a process of its own |
+//! | [`sys`] | the system calls that std does not have: most of the unsafe code is there |
 
 pub mod case;
+pub mod cgroup;
+pub mod guard;
 pub mod init;
+pub mod listener;
+pub mod route;
+pub mod sandbox;
+pub mod scratch;
+pub mod sys;
+
+/// How long anything that must happen may take: a slow virtual machine on a busy host, and not a moment to sleep for.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,69 @@
+//! Stream sockets.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+};
+
+use super::unavailable;
+use crate::sys;
+
+/// linux/in.h; libc has it for some C libraries only.
+const IPPROTO_MPTCP: libc::c_int = 262;
+
+fn stream(to: SocketAddr) -> io::Result<OwnedFd> {
+    sys::socket(sys::family(to), libc::SOCK_STREAM, 0)
+}
+
+pub fn connect(to: SocketAddr) -> io::Result<()> {
+    sys::connect(&stream(to)?, to)
+}
+
+pub fn nonblocking(to: SocketAddr) -> io::Result<()> {
+    let socket = sys::socket(sys::family(to), libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0)?;
+    match sys::connect(&socket, to) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => finish(&socket),
+        done => done,
+    }
+}
+
+pub fn mapped(to: SocketAddr) -> io::Result<()> {
+    connect(as_mapped(to))
+}
+
+pub fn fast_open_sendto(to: SocketAddr) -> io::Result<()> {
+    sys::send_to(&stream(to)?, b"x", libc::MSG_FASTOPEN, to).map(drop)
+}
+
+pub fn fast_open_connect(to: SocketAddr) -> io::Result<()> {
+    let socket = stream(to)?;
+    sys::set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)
+        .map_err(|error| unavailable("TCP_FASTOPEN_CONNECT", &error))?;
+    sys::connect(&socket, to)?;
+    // With a cookie from an earlier connection connect() only remembers the address: the first write connects.
+    sys::send(&socket, b"x", 0).map(drop)
+}
+
+pub fn multipath(to: SocketAddr) -> io::Result<()> {
+    let socket = sys::socket(sys::family(to), libc::SOCK_STREAM, IPPROTO_MPTCP)
+        .map_err(|error| unavailable("no multipath TCP", &error))?;
+    sys::connect(&socket, to)
+}
+
+/// Waits for the end of a connect() under way and gives its result.
+pub fn finish(socket: &OwnedFd) -> io::Result<()> {
+    sys::wait_writable(socket)?;
+    match sys::option(socket, libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// The same IPv4 address, written as an IPv6 one.
+pub fn as_mapped(to: SocketAddr) -> SocketAddr {
+    match to.ip() {
+        IpAddr::V4(v4) => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
+        IpAddr::V6(_) => to,
+    }
+}

@@ -1,0 +1,99 @@
+//! The loopback interface of a network namespace, and descriptors passed over a unix socket.
+
+use std::{
+    io, mem,
+    net::Ipv6Addr,
+    os::fd::{AsRawFd, FromRawFd as _, OwnedFd},
+    ptr,
+};
+
+use super::{check, check_size, socket};
+
+/// Brings up `lo` in the network namespace of this thread.
+pub fn loopback_up() -> io::Result<()> {
+    let socket = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    // SAFETY: ifreq is plain data for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request is a whole ifreq with a NUL-terminated name, and outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }).map(drop)
+}
+
+/// Gives `lo` one more address. It can be bound at once: addresses of lo are not probed for duplicates.
+pub fn add_loopback_address(address: Ipv6Addr) -> io::Result<()> {
+    /// `struct in6_ifreq` of linux/ipv6.h.
+    #[repr(C)]
+    struct In6Ifreq {
+        address: libc::in6_addr,
+        prefix: u32,
+        interface: libc::c_int,
+    }
+    let socket = socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
+    // SAFETY: the name is NUL-terminated and outlives the call.
+    let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
+    let request = In6Ifreq {
+        address: libc::in6_addr { s6_addr: address.octets() },
+        prefix: 128,
+        interface: interface.cast_signed(),
+    };
+    // SAFETY: the request has the layout that SIOCSIFADDR reads from an AF_INET6 socket, and outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) }).map(drop)
+}
+
+/// Room for one descriptor in a control message, aligned as its header needs.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_LEN]);
+
+// SAFETY: CMSG_SPACE only computes.
+const CONTROL_LEN: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
+
+/// Sends a descriptor over a unix socket, with one byte beside it.
+pub fn pass(over: &impl AsRawFd, descriptor: &OwnedFd) -> io::Result<()> {
+    with_control(|message| {
+        // SAFETY: the control buffer has room for one header and one descriptor (CONTROL_LEN), so the first header is
+        // not null and its data lies inside; the message and what it points to live until sendmsg has returned.
+        check_size(unsafe {
+            let header = libc::CMSG_FIRSTHDR(message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size_of::<libc::c_int>() as u32) as usize;
+            ptr::write_unaligned(libc::CMSG_DATA(header).cast(), descriptor.as_raw_fd());
+            libc::sendmsg(over.as_raw_fd(), message, 0)
+        })
+        .map(drop)
+    })
+}
+
+/// Receives what [`pass`] sent.
+pub fn receive(over: &impl AsRawFd) -> io::Result<OwnedFd> {
+    with_control(|message| {
+        // SAFETY: the message and what it points to live until recvmsg has returned.
+        check_size(unsafe { libc::recvmsg(over.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) })?;
+        // SAFETY: recvmsg has set the length of what it wrote; the header is read only when it is whole, and the
+        // descriptor only when the header says that there is one. It is new and owned by nobody else.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(message);
+            if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
+                return Err(io::Error::other("no descriptor came"));
+            }
+            Ok(OwnedFd::from_raw_fd(ptr::read_unaligned(libc::CMSG_DATA(header).cast())))
+        }
+    })
+}
+
+/// Lends a message of one byte with room for one descriptor.
+fn with_control<T>(call: impl FnOnce(&mut libc::msghdr) -> T) -> T {
+    let mut byte = [0_u8];
+    let mut control = Control([0; CONTROL_LEN]);
+    let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: byte.len() };
+    // SAFETY: msghdr is plain data for which all zeroes is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_LEN;
+    call(&mut message)
+}
