@@ -2,10 +2,13 @@
 
 use std::{
     io, mem,
-    net::Ipv6Addr,
+    net::{Ipv6Addr, UdpSocket},
     os::fd::{AsRawFd, FromRawFd as _, OwnedFd},
     ptr,
+    time::Instant,
 };
+
+use crate::PATIENCE;
 
 use super::{check, check_size, socket};
 
@@ -22,7 +25,7 @@ pub fn loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }).map(drop)
 }
 
-/// Gives `lo` one more address. It can be bound at once: addresses of lo are not probed for duplicates.
+/// Gives `lo` one more address, and waits until it can be used.
 pub fn add_loopback_address(address: Ipv6Addr) -> io::Result<()> {
     /// `struct in6_ifreq` of linux/ipv6.h.
     #[repr(C)]
@@ -40,7 +43,17 @@ pub fn add_loopback_address(address: Ipv6Addr) -> io::Result<()> {
         interface: interface.cast_signed(),
     };
     // SAFETY: the request has the layout that SIOCSIFADDR reads from an AF_INET6 socket, and outlives the call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) }).map(drop)
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) })?;
+    // Also on lo the address is tentative until a kernel worker has run: a matter of microseconds.
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match UdpSocket::bind((address, 0)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && Instant::now() < end => {
+                std::thread::yield_now();
+            }
+            bound => return bound.map(drop),
+        }
+    }
 }
 
 /// Room for one descriptor in a control message, aligned as its header needs.
