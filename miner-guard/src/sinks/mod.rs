@@ -9,3 +9,6 @@
 pub mod json;
 pub mod stream;
 pub mod text;
+
+#[cfg(test)]
+mod docs_tests;

@@ -101,7 +101,7 @@ impl Event {
         let miner_guard = Guard {
             mode: Some(head.mode.name()),
             verdict: Some(verdict.name()),
-            enforced: head.enforced || killed,
+            enforced: Some(head.enforced || killed),
             stopped_by: match (head.enforced, killed) {
                 (true, _) => Some(StoppedBy::Kernel),
                 (false, true) => Some(StoppedBy::Daemon),

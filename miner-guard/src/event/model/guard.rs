@@ -36,8 +36,9 @@ pub struct Guard {
     /// `allow`, `alert`, `deny`, `kill`, `isolate`; in audit what enforce would have done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<&'static str>,
-    /// True only when it was stopped.
-    pub enforced: bool,
+    /// True only when it was stopped; absent where there was nothing to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforced: Option<bool>,
     /// Who stopped it; absent if nobody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<StoppedBy>,
