@@ -50,7 +50,7 @@ struct Tried {
 
 /// All routes share one guard: its start is what takes long in a virtual machine.
 static TRIED: LazyLock<Result<Vec<Tried>, String>> =
-    LazyLock::new(|| try_all().map_err(|error| format!("{error:?}")));
+    LazyLock::new(|| try_all().map_err(|error| format!("{error:#}")));
 
 fn try_all() -> Result<Vec<Tried>> {
     let cgroup = Cgroup::new()?;

@@ -4,6 +4,7 @@
 //! that tries a route.
 
 mod connect_routes;
+mod doctor;
 mod machine;
 
 use std::process::ExitCode;
@@ -31,5 +32,5 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Trial> {
-    [machine::cases(), connect_routes::cases()].into_iter().flatten().collect()
+    [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
 }

@@ -19,7 +19,7 @@ pub fn case(name: &str, test: impl FnOnce() -> anyhow::Result<Done> + Send + 'st
         match test() {
             Ok(Done::Passed) => Ok(Completion::Completed),
             Ok(Done::Skipped(why)) => Ok(Completion::ignored_with(why)),
-            Err(error) => Err(Failed::from(format!("{error:?}"))),
+            Err(error) => Err(Failed::from(format!("{error:#}"))),
         }
     })
 }
