@@ -10,6 +10,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 
+use super::names::Names;
 use miner_guard_common::{
     abi::{
         policy::{Block, Class, HEAD_BLOCKS, MAGIC, detail, set_mode, word},
@@ -66,8 +67,8 @@ pub struct Listed<'a> {
     pub ports: &'a [Entry<()>],
     /// Protected and allowed ranges, first and last address; IPv4 as `::ffff:a.b.c.d`.
     pub protected: &'a [(u128, u128, u32)],
-    /// Lower-case names without trailing dot. The class is one of the four classes of names.
-    pub names: &'a [(&'a str, Class, u32)],
+    /// Names, denied and allowed.
+    pub names: Option<&'a Names>,
     /// Exempt tasks. The class is user, group or cgroup.
     pub exempt: &'a [(Class, u64, u32)],
 }
@@ -193,7 +194,9 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
         keyed.push((request.key.address6((address >> 64) as u64, address as u64), tag));
     }
     let bitmap = ports(listed.ports, &mut outcomes, request.key, &mut keyed);
-    names(listed.names, &mut outcomes, request.key, &mut keyed, &mut classes)?;
+    if let Some(listed) = listed.names {
+        names(listed, &mut outcomes, request.key, &mut keyed, &mut classes)?;
+    }
     let exempt = listed.exempt.iter().map(|&(class, n, rule)| {
         classes |= 1 << class as u32;
         (request.key.number(class, n), rule)
@@ -284,7 +287,7 @@ fn ports(
 }
 
 fn names(
-    listed: &[(&str, Class, u32)],
+    listed: &Names,
     outcomes: &mut Outcomes<'_>,
     key: SipKey,
     keyed: &mut Vec<(u64, u32)>,
@@ -292,10 +295,10 @@ fn names(
 ) -> Result<(), CompileError> {
     let mut denied = Vec::with_capacity(listed.len());
     let mut allowed = Vec::new();
-    for &(name, class, rule) in listed {
+    for (name, class, rule) in listed.iter() {
         *classes |= 1 << class as u32;
         let mut hasher = NameHasher::new(key);
-        name.bytes().rev().for_each(|b| hasher.push(b.to_ascii_lowercase()));
+        name.bytes().rev().for_each(|b| hasher.push(b));
         let entry = Entry { key: hasher.key(class), rule, ports: Ports::ANY };
         if matches!(class, Class::AllowedDomain | Class::AllowedDomainBelow) {
             allowed.push((entry.key, rule));

@@ -272,14 +272,14 @@ fn protected_ranges_are_found_and_may_overlap() {
 #[test]
 fn exempt_tasks_and_names_are_found_under_their_own_class() {
     let verdicts = verdicts(&[Verdict::Deny, Verdict::Alert, Verdict::Allow]);
-    let names = [
-        ("pool.example.com", Class::Domain, 1),
-        ("example.com", Class::DomainBelow, 2),
-        ("good.example.com", Class::AllowedDomain, 3),
-    ];
+    let mut names = Names::default();
+    names.push("Pool.example.com", Class::Domain, 1);
+    names.push("example.com", Class::DomainBelow, 2);
+    names.push("good.example.com", Class::AllowedDomain, 3);
+    names.sort();
     let exempt = [(Class::Uid, 1000, 3), (Class::Cgroup, 1 << 40, 3)];
     let image = compile(
-        &Listed { verdicts: &verdicts, names: &names, exempt: &exempt, ..Listed::default() },
+        &Listed { verdicts: &verdicts, names: Some(&names), exempt: &exempt, ..Listed::default() },
         &REQUEST,
     )
     .unwrap();

@@ -1,0 +1,307 @@
+//! Why would this address, port or name be stopped? The verdict is asked of the compiled tables, as the kernel asks
+//! them; where each indicator comes from is looked up again in the policy and its feeds.
+
+use super::{
+    compile::{CompileRequest, Ports},
+    feed::{self, builtin},
+    indicator::{self, Indicator, What},
+    resolve,
+    resolved::{Resolved, RuleInfo, RuleSource},
+};
+use miner_guard_common::{
+    abi::{
+        policy::{Block, Class},
+        verdict::{Mode, Reason, Verdict},
+    },
+    table::{self, Answer, Destination, Header, SipKey},
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// An address; without a port: on a port that no rule names.
+    Address(IpAddr, Option<u16>),
+    /// A port of an address that nothing lists.
+    Port(u16),
+    /// A name.
+    Name(String),
+}
+
+impl Question {
+    /// Reads `192.0.2.1`, `192.0.2.1:3333`, `[2001:db8::1]:3333`, `3333`, `pool.example.com`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(port) = text.parse() {
+            return Some(Self::Port(port));
+        }
+        let Indicator { what, ports } = indicator::parse(text.as_bytes()).ok()?;
+        let port = (ports != Ports::ANY).then_some(ports.low);
+        match what {
+            What::V4(a, 32) => Some(Self::Address(Ipv4Addr::from_bits(a).into(), port)),
+            What::V6(a, 128) => Some(Self::Address(Ipv6Addr::from_bits(a).into(), port)),
+            What::Name(name, false) => Some(Self::Name(name.to_ascii_lowercase())),
+            _ => None,
+        }
+    }
+}
+
+/// An indicator that matches, whether or not it decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Id of its rule or feed.
+    pub rule: String,
+    /// What the rule does.
+    pub action: Verdict,
+    /// The indicator.
+    pub indicator: String,
+    /// Where it is written: `file:line`, with its sources for the embedded feed. More than one for a repeated line.
+    pub places: Vec<String>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What enforce does.
+    pub verdict: Verdict,
+    /// Which question decided.
+    pub reason: Reason,
+    /// The rule that decided.
+    pub rule: Option<RuleInfo>,
+    /// Why nothing is denied although something is listed: the protection or the allow.
+    pub protected: Option<String>,
+    /// All that matches, in the order of the policy.
+    pub matches: Vec<Match>,
+    /// Whether this version acts on it; names wait for DNS inspection.
+    pub in_force: bool,
+}
+
+/// Explains a destination.
+pub fn explain(policy: &Resolved, question: &Question) -> Result<Explanation, super::compile::CompileError> {
+    let request = CompileRequest { generation: 0, mode: Mode::Audit, key: SipKey(1, 2), canary: None };
+    let image = policy.compile(&request, &[])?;
+    let blocks = image.blocks();
+    let mut matches = Vec::new();
+    let (mut answer, mut protected) = (None, None);
+    if let Some(header) = Header::read(&blocks) {
+        match question {
+            Question::Address(address, port) => {
+                let to = Destination { address: (*address).into(), port: port.unwrap_or(0) };
+                answer = table::destination(&blocks, &header, &to);
+                protected =
+                    table::protected(&blocks, &header, &to).map(|rule| protection(policy, rule, *address));
+                addresses(policy, *address, *port, &mut matches);
+                ports(policy, *port, &mut matches);
+            }
+            Question::Port(port) => {
+                answer = table::port(&blocks, &header, *port);
+                ports(policy, Some(*port), &mut matches);
+            }
+            Question::Name(name) => {
+                answer = suffixes(name, |h, whole| table::name(&blocks, &header, h, whole), blocks);
+                protected = allowed_name(policy, name);
+                names(policy, name, &mut matches);
+            }
+        }
+    }
+    let rule = answer.and_then(|a| policy.rule(a.rule)).cloned();
+    let (verdict, reason) = match (answer, &protected) {
+        (Some(_), Some(_)) => (Verdict::Allow, Reason::Protected),
+        (Some(a), None) => (a.verdict, a.reason),
+        (None, _) => (Verdict::Allow, Reason::None),
+    };
+    let matches = matches.iter().map(|(rule, i)| provenance(policy, *rule, i)).collect();
+    let in_force = !matches!(question, Question::Name(_));
+    Ok(Explanation { verdict, reason, rule, protected, matches, in_force })
+}
+
+type Matches<'a> = Vec<(u32, Indicator<'a>)>;
+
+fn addresses<'a>(policy: &'a Resolved, address: IpAddr, port: Option<u16>, out: &mut Matches<'a>) {
+    let fits = |p: Ports| port.is_none_or(|port| p.low <= port && port <= p.high);
+    let mut add = |rule, what, ports: Ports| {
+        if fits(ports) {
+            out.push((rule, Indicator { what, ports }));
+        }
+    };
+    let asked = table::Address::from(address);
+    if let Some(v4) = asked.is_v4().or(asked.behind_nat64()) {
+        let from = policy.addresses4.partition_point(|e| e.key < v4);
+        let same = policy.addresses4[from..].iter().take_while(|e| e.key == v4);
+        same.for_each(|e| add(e.rule, What::V4(e.key, 32), e.ports));
+        let around =
+            |e: &&super::compile::Entry<(u32, u8)>| (e.key.0 ^ v4).leading_zeros() >= u32::from(e.key.1);
+        policy.prefixes4.iter().filter(around).for_each(|e| add(e.rule, What::V4(e.key.0, e.key.1), e.ports));
+    }
+    if let (None, IpAddr::V6(v6)) = (asked.is_v4(), address) {
+        let v6 = v6.to_bits();
+        policy
+            .addresses6
+            .iter()
+            .filter(|e| e.key == v6)
+            .for_each(|e| add(e.rule, What::V6(v6, 128), e.ports));
+        let around =
+            |e: &&super::compile::Entry<(u128, u8)>| (e.key.0 ^ v6).leading_zeros() >= u32::from(e.key.1);
+        policy.prefixes6.iter().filter(around).for_each(|e| add(e.rule, What::V6(e.key.0, e.key.1), e.ports));
+    }
+}
+
+fn ports(policy: &Resolved, port: Option<u16>, out: &mut Matches<'_>) {
+    let Some(port) = port else { return };
+    let fits = policy.ports.iter().filter(|e| e.ports.low <= port && port <= e.ports.high);
+    out.extend(fits.map(|e| (e.rule, Indicator { what: What::Port, ports: e.ports })));
+}
+
+fn below(name: &str, of: &str) -> bool {
+    name.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn names<'a>(policy: &'a Resolved, name: &str, out: &mut Matches<'a>) {
+    let of = policy.names.iter().filter_map(|(listed, class, rule)| match class {
+        Class::Domain if listed == name => Some((rule, Indicator::any(What::Name(listed, false)))),
+        Class::DomainBelow if below(name, listed) => Some((rule, Indicator::any(What::Name(listed, true)))),
+        _ => None,
+    });
+    out.extend(of);
+}
+
+fn allowed_name(policy: &Resolved, name: &str) -> Option<String> {
+    let (_, _, rule) = policy.names.iter().find(|(listed, class, _)| match class {
+        Class::AllowedDomain => *listed == name,
+        Class::AllowedDomainBelow => below(name, listed),
+        _ => false,
+    })?;
+    Some(allow_place(policy, rule))
+}
+
+/// Asks for each suffix of a name, the whole name first.
+fn suffixes(
+    name: &str,
+    ask: impl Fn(&table::NameHasher, bool) -> Option<Answer>,
+    blocks: &[Block],
+) -> Option<Answer> {
+    let mut hasher = table::name_hasher(&blocks)?;
+    let mut ends = Vec::new();
+    let bytes = name.as_bytes();
+    for (i, b) in bytes.iter().enumerate().rev() {
+        hasher.push(*b);
+        if i == 0 || bytes[i - 1] == b'.' {
+            ends.push((hasher, i == 0));
+        }
+    }
+    let answers: Vec<Answer> = ends.iter().rev().filter_map(|(h, whole)| ask(h, *whole)).collect();
+    answers.iter().find(|a| a.verdict.stops()).or(answers.first()).copied()
+}
+
+fn allow_place(policy: &Resolved, rule: u32) -> String {
+    match policy.rule(rule).map(|r| &r.source) {
+        Some(RuleSource::Allow(line)) => format!("allowed by {}", file_line(policy, *line)),
+        _ => "allowed".to_owned(),
+    }
+}
+
+fn protection(policy: &Resolved, rule: u32, address: IpAddr) -> String {
+    if rule != policy.protected_rule {
+        return allow_place(policy, rule);
+    }
+    let (high, low) = table::Address::from(address).halves();
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let found = policy.protected.iter().find(|p| p.first <= bits && bits <= p.last);
+    found.map_or_else(|| "protected".to_owned(), |p| p.why.clone())
+}
+
+fn file_line(policy: &Resolved, line: usize) -> String {
+    match &policy.file {
+        Some(file) => format!("{}:{line}", file.display().to_string().escape_debug()),
+        None => "the built-in policy".to_owned(),
+    }
+}
+
+fn provenance(policy: &Resolved, rule: u32, indicator: &Indicator<'_>) -> Match {
+    let info = policy.rule(rule);
+    let mut places = Vec::new();
+    match info.map(|r| &r.source) {
+        Some(RuleSource::Rule(line)) => places.push(file_line(policy, *line)),
+        Some(RuleSource::Feed) => {
+            let id = info.map_or("", |r| &r.id);
+            places = if id == builtin::ID { of_builtin(indicator) } else { of_feed(policy, id, indicator) };
+        }
+        _ => {}
+    }
+    Match {
+        rule: info.map(|r| r.id.clone()).unwrap_or_default(),
+        action: info.map_or(Verdict::Allow, |r| r.action),
+        indicator: shown(indicator),
+        places,
+    }
+}
+
+fn same(a: &Indicator<'_>, b: &Indicator<'_>) -> bool {
+    let what = match (a.what, b.what) {
+        (What::Name(a, x), What::Name(b, y)) => x == y && a.eq_ignore_ascii_case(b),
+        (a, b) => a == b,
+    };
+    what && a.ports == b.ports
+}
+
+fn of_builtin(indicator: &Indicator<'_>) -> Vec<String> {
+    let mut places = Vec::new();
+    builtin::read(|row| {
+        if same(&row.indicator, indicator) {
+            let licences =
+                if row.licences.is_empty() { String::new() } else { format!(" ({})", row.licences) };
+            places.push(format!("{}:{}: {}; {}{licences}", row.file, row.line, row.class, row.sources));
+        }
+    });
+    places
+}
+
+/// Lines that a feed's match shows.
+const PLACES: usize = 3;
+
+fn of_feed(policy: &Resolved, id: &str, indicator: &Indicator<'_>) -> Vec<String> {
+    let Some(report) = policy.feeds.iter().find(|f| f.id == id) else { return Vec::new() };
+    let path = report.path.display().to_string().escape_debug().to_string();
+    let Ok(bytes) = feed::open(&report.path, policy.settings.limits.feed_mib << 20) else {
+        return vec![format!("{path}, which cannot be read any more")];
+    };
+    let mut places = Vec::new();
+    feed::read(&bytes, report.format, |(line, found, text)| {
+        if places.len() < PLACES && found.is_ok_and(|i| same(&i, indicator)) {
+            places.push(format!("{path}:{line}: {}", feed::excerpt(text)));
+        }
+    });
+    if places.is_empty() {
+        places.push(format!("{path}, which has changed since it was loaded"));
+    }
+    places
+}
+
+/// An indicator as people write it.
+pub(super) fn shown(indicator: &Indicator<'_>) -> String {
+    let Ports { low, high } = indicator.ports;
+    let port = match () {
+        () if indicator.ports == Ports::ANY => None,
+        () if low == high => Some(low.to_string()),
+        () => Some(format!("{low}-{high}")),
+    };
+    let (text, six) = match indicator.what {
+        What::Name(name, false) => (name.to_owned(), false),
+        What::Name(name, true) => (format!("*.{name}"), false),
+        What::Port => return format!("port {}", port.unwrap_or_default()),
+        What::V4(..) | What::V6(..) => {
+            let first = resolve::ends(&indicator.what).map_or(0, |(first, _)| first);
+            let address = Ipv6Addr::from_bits(first).to_canonical();
+            let (len, full) = match indicator.what {
+                What::V4(_, len) => (len, 32),
+                What::V6(_, len) => (len, 128),
+                _ => (0, 0),
+            };
+            (if len == full { address.to_string() } else { format!("{address}/{len}") }, address.is_ipv6())
+        }
+    };
+    match (port, six) {
+        (None, _) => text,
+        (Some(port), false) => format!("{text}:{port}"),
+        (Some(port), true) => format!("[{text}]:{port}"),
+    }
+}

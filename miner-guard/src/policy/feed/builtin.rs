@@ -1,0 +1,133 @@
+//! The embedded feed. What each row does is documented in `data/README.md`.
+
+use super::super::indicator::{self, Indicator, What};
+use crate::policy::compile::Ports;
+use miner_guard_common::abi::verdict::Verdict;
+
+/// Id of the feed, of its rules, and therefore of no other.
+pub const ID: &str = "builtin";
+
+/// The files, by the name that `explain` shows.
+const DOMAINS: (&str, &str) = ("builtin/pool-domains.tsv", include_str!("../../../data/pool-domains.tsv"));
+const IPS: (&str, &str) = ("builtin/pool-ips.tsv", include_str!("../../../data/pool-ips.tsv"));
+const PORTS: (&str, &str) = ("builtin/pool-ports.tsv", include_str!("../../../data/pool-ports.tsv"));
+
+/// An indicator of the embedded feed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Row<'a> {
+    pub indicator: Indicator<'a>,
+    pub action: Verdict,
+    pub file: &'static str,
+    pub line: usize,
+    /// What kind of row, with its sources and licences: for people.
+    pub class: &'a str,
+    pub sources: &'a str,
+    pub licences: &'a str,
+}
+
+/// Pools that must use a port before the port alone is worth an alert.
+const PORT_REASONS: u32 = 4;
+/// From here on Linux picks client ports at random: MPI, NFS and FTP peers are found there too.
+const EPHEMERAL: u16 = 32768;
+
+/// Every indicator of the embedded feed.
+pub(in crate::policy) fn read(mut each: impl FnMut(Row<'static>)) {
+    for (line, f) in rows(DOMAINS.1) {
+        let [domain, tier, class, registrable, _, flags, sources, licences] = f;
+        let careful = flags.contains("dynamic-dns") || flags.contains("multi-purpose");
+        let action = if careful || tier == "C" { Verdict::Alert } else { Verdict::Deny };
+        let Ok(Indicator { what: What::Name(name, below), .. }) = indicator::parse(domain.as_bytes()) else {
+            continue;
+        };
+        let row = |below| {
+            let indicator = Indicator::any(What::Name(name, below));
+            Row { indicator, action, file: DOMAINS.0, line, class, sources, licences }
+        };
+        each(row(below));
+        if domain == registrable && !careful {
+            each(row(true));
+        }
+    }
+    for (line, f) in rows(IPS.1) {
+        let [ip, ports, class, note, sources, licences, ..] = f;
+        let Ok(Indicator { what, .. }) = indicator::parse(ip.as_bytes()) else { continue };
+        let row = |ports, action| {
+            let indicator = Indicator { what, ports };
+            Row { indicator, action, file: IPS.0, line, class, sources, licences }
+        };
+        let shared = !note.is_empty();
+        for port in ports.split(',').filter(|p| !p.is_empty() && !shared) {
+            if let Some(port) = indicator::ports(port.as_bytes()) {
+                each(row(port, Verdict::Deny));
+            }
+        }
+        each(row(Ports::ANY, if shared || !ports.is_empty() { Verdict::Alert } else { Verdict::Deny }));
+    }
+    for (line, f) in rows(PORTS.1) {
+        let [port, reasons, benign, class, sources, ..] = f;
+        let many = reasons.parse().is_ok_and(|n: u32| n >= PORT_REASONS);
+        if let Some(ports) = indicator::ports(port.as_bytes())
+            && many
+            && benign.is_empty()
+            && ports.high < EPHEMERAL
+        {
+            let indicator = Indicator { what: What::Port, ports };
+            let action = Verdict::Alert;
+            each(Row { indicator, action, file: PORTS.0, line, class, sources, licences: "" });
+        }
+    }
+}
+
+/// The rows of a table, each cut into 8 fields; missing ones are empty.
+fn rows(text: &'static str) -> impl Iterator<Item = (usize, [&'static str; 8])> {
+    text.lines().zip(1..).skip(1).map(|(row, line)| {
+        let mut fields = row.split('\t');
+        (line, std::array::from_fn(|_| fields.next().unwrap_or_default()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_row_is_read_and_the_tiers_decide() {
+        let mut counts: BTreeMap<(&str, Verdict), usize> = BTreeMap::new();
+        let mut all = std::collections::HashMap::new();
+        read(|r| {
+            *counts.entry((r.file, r.action)).or_default() += 1;
+            all.insert((r.indicator.what, r.indicator.ports), r.action);
+        });
+        let lines = |t: &str| t.lines().count() - 1;
+        let names = all.keys().filter(|(w, _)| matches!(w, What::Name(_, false))).count();
+        assert_eq!(names, lines(DOMAINS.1), "each name once");
+        let addresses =
+            all.keys().filter(|(w, p)| matches!(w, What::V4(..) | What::V6(..)) && *p == Ports::ANY);
+        assert_eq!(addresses.count(), lines(IPS.1), "each address once");
+        let name = |n, below| all.get(&(What::Name(n, below), Ports::ANY)).copied();
+        assert_eq!(name("acc-pool.pw", true), Some(Verdict::Deny));
+        assert_eq!(name("hashpool.com", false), Some(Verdict::Alert), "tier C");
+        assert_eq!(name("aleo.f2pool.com", true), None, "not a registrable name");
+        let akamai = What::V4(u32::from_be_bytes([2, 22, 38, 17]), 32);
+        assert_eq!(all.get(&(akamai, Ports::ANY)), Some(&Verdict::Alert), "a CDN");
+        let with_port = What::V4(u32::from_be_bytes([1, 145, 37, 10]), 32);
+        assert_eq!(all.get(&(with_port, Ports::one(19335))), Some(&Verdict::Deny));
+        assert_eq!(all.get(&(with_port, Ports::ANY)), Some(&Verdict::Alert));
+    }
+
+    #[test]
+    fn no_port_that_every_server_uses_is_listed() {
+        let mut ports = Vec::new();
+        read(|r| {
+            if r.indicator.what == What::Port {
+                assert_eq!(r.action, Verdict::Alert);
+                ports.push(r.indicator.ports.low);
+            }
+        });
+        assert!(ports.len() > 20);
+        for port in [22, 25, 53, 80, 443, 3000, 3128, 3306, 5432, 6379, 8080, 8443, 9000, 40000] {
+            assert!(!ports.contains(&port), "{port}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Names, packed: a feed may hold millions, and a `String` each would cost four times their text.
+
+use miner_guard_common::abi::policy::Class;
+
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    at: u32,
+    len: u8,
+    class: Class,
+    rule: u32,
+}
+
+/// A set of names, each with what it is listed as and by which rule.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    text: String,
+    names: Vec<Name>,
+}
+
+impl Names {
+    /// Adds a name of at most 253 characters, lower-cased. `false` if there is no room: 4 GiB of names.
+    pub fn push(&mut self, name: &str, class: Class, rule: u32) -> bool {
+        let (Ok(at), Ok(len)) = (u32::try_from(self.text.len()), u8::try_from(name.len())) else {
+            return false;
+        };
+        self.text.extend(name.chars().map(|c| c.to_ascii_lowercase()));
+        self.names.push(Name { at, len, class, rule });
+        true
+    }
+
+    /// Sorts, and drops what is there twice.
+    pub fn sort(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let of = |n: &Name| (slice(&text, n), n.class as u8, n.rule);
+        self.names.sort_unstable_by(|a, b| of(a).cmp(&of(b)));
+        self.names.dedup_by(|a, b| of(a) == of(b));
+        self.text = text;
+        self.names.shrink_to_fit();
+        self.text.shrink_to_fit();
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Name, class and rule of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Class, u32)> {
+        self.names.iter().map(|n| (slice(&self.text, n), n.class, n.rule))
+    }
+}
+
+fn slice<'a>(text: &'a str, n: &Name) -> &'a str {
+    text.get(n.at as usize..n.at as usize + usize::from(n.len)).unwrap_or_default()
+}

@@ -1,0 +1,38 @@
+//! What a policy file says besides rules.
+
+use miner_guard_common::abi::verdict::Mode;
+
+/// What happens to enforcement at an orderly stop. A crash always keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// Hooks and tables are removed.
+    Unload,
+    /// Hooks and tables stay in the kernel.
+    Keep,
+}
+
+/// Bounds that a site may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest feed file that is read, MiB.
+    pub feed_mib: u64,
+}
+
+/// The settings of a policy file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `mode`
+    pub mode: Mode,
+    /// `on_stop`; `None` if the file does not say: unload in the foreground, keep as a service.
+    pub on_stop: Option<OnStop>,
+    /// `builtin`: whether the embedded feed is used.
+    pub builtin: bool,
+    /// `[limits]`
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { mode: Mode::Audit, on_stop: None, builtin: true, limits: Limits { feed_mib: 512 } }
+    }
+}

@@ -1,0 +1,208 @@
+//! The policy file as written: every value with its place, none of them understood yet beyond its type.
+
+mod read;
+
+use super::{
+    compile::Ports,
+    error::{Place, PolicyError},
+    settings::{Limits, OnStop, Settings},
+};
+use miner_guard_common::abi::verdict::{Mode, Verdict};
+use read::{Source, Table};
+use std::{cell::RefCell, path::Path};
+use toml::de::DeTable;
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// `[[rule]]`
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub name: String,
+    pub place: Place,
+    pub id: String,
+    pub ip: Vec<At<String>>,
+    pub port: Vec<At<Ports>>,
+    pub domain: Vec<At<String>>,
+    pub path: Vec<At<String>>,
+    pub sha256: Vec<At<String>>,
+    pub md5: Vec<At<String>>,
+    pub action: Option<Verdict>,
+    pub force: bool,
+}
+
+/// How a feed file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A domain, `*.domain`, address, CIDR, `address:port` or hosts-file line each.
+    Lines,
+    /// A header row that names its columns.
+    Csv,
+}
+
+/// `[[feed]]`
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub name: String,
+    pub place: Place,
+    pub id: String,
+    pub path: At<String>,
+    pub format: Option<Format>,
+    pub action: Option<Verdict>,
+    pub force: bool,
+}
+
+/// `[[allow]]`: each key with its values.
+#[derive(Debug)]
+pub(super) struct Allow {
+    pub name: String,
+    pub place: Place,
+    pub keys: Vec<(&'static str, Vec<At<String>>)>,
+}
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub settings: Settings,
+    pub protected: Vec<At<String>>,
+    pub rules: Vec<Rule>,
+    pub feeds: Vec<Feed>,
+    pub allows: Vec<Allow>,
+}
+
+const ACTIONS: &[(&str, Verdict)] = &[
+    ("alert", Verdict::Alert),
+    ("deny", Verdict::Deny),
+    ("kill", Verdict::Kill),
+    ("isolate", Verdict::Isolate),
+];
+
+/// Keys of `[[allow]]`, in the order in which they are documented.
+pub(super) const ALLOW_KEYS: &[&str] =
+    &["exe", "sha256", "user", "group", "cgroup", "unit", "container", "job_account", "ip", "domain"];
+
+/// Reads a policy file's text. With errors there is still a document: what could be read of it.
+pub(super) fn read(file: &Path, text: &str) -> (Written, Vec<PolicyError>) {
+    let source = Source { file, text, errors: RefCell::default() };
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        for e in syntax {
+            let place = source.place(e.span().map_or(0, |s| s.start));
+            let problem = format!("not valid TOML: {}", e.message().replace('\n', ", "));
+            source.error(place, "", problem, "correct the line; strings need quotes, lists need [ ]");
+        }
+        // What is left of a broken file would only give errors that follow from the first.
+        return (Written::default(), source.errors.into_inner());
+    }
+    let table = Table::new(&source, document.get_ref(), 0, String::new());
+    let written = Written {
+        settings: settings(&table, &source),
+        protected: table.strings("protected"),
+        rules: table.tables("rule", false).into_iter().map(|(t, at)| rule(&source, t, at)).collect(),
+        feeds: table.tables("feed", false).into_iter().filter_map(|(t, at)| feed(&source, t, at)).collect(),
+        allows: table
+            .tables("allow", false)
+            .into_iter()
+            .zip(1..)
+            .map(|((t, at), n)| allow(&source, t, at, n))
+            .collect(),
+    };
+    table.finish();
+    drop(table);
+    (written, source.errors.into_inner())
+}
+
+fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
+    let default = Settings::default();
+    let mut limits = default.limits;
+    for (t, at) in table.tables("limits", true) {
+        let section = Table::new(source, t, at, "limits".to_owned());
+        limits = Limits { feed_mib: section.number("feed_mib", 1, 1 << 20).unwrap_or(limits.feed_mib) };
+        section.finish();
+    }
+    Settings {
+        mode: table
+            .choice("mode", &[("audit", Mode::Audit), ("enforce", Mode::Enforce)])
+            .unwrap_or(default.mode),
+        on_stop: table.choice("on_stop", &[("unload", OnStop::Unload), ("keep", OnStop::Keep)]),
+        builtin: table.boolean("builtin").unwrap_or(default.builtin),
+        limits,
+    }
+}
+
+/// The id of a rule or feed, and the table under that name.
+fn named<'s, 'a>(
+    source: &'s Source<'a>,
+    entries: &'s DeTable<'s>,
+    start: usize,
+    kind: &str,
+) -> (Table<'s, 'a>, String) {
+    let mut table = Table::new(source, entries, start, kind.to_owned());
+    let fine = |id: &str| {
+        !id.is_empty()
+            && id.len() <= 64
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    const REMEDY: &str = "give it a name of letters, digits, dots, dashes: id = \"lab-pool\"";
+    match table.string("id") {
+        Some(id) if fine(&id.value) => {
+            table.name = format!("{kind} \"{}\"", id.value);
+            (table, id.value)
+        }
+        Some(id) => {
+            let problem = format!("\"{}\" is not a usable id", id.value.escape_debug());
+            table.error(id.place, "id", problem, REMEDY);
+            (table, String::new())
+        }
+        None => {
+            if !entries.iter().any(|(k, _)| k.get_ref() == "id") {
+                table.error(table.place, "id", format!("a {kind} without an id"), REMEDY);
+            }
+            (table, String::new())
+        }
+    }
+}
+
+fn rule(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Rule {
+    let (t, id) = named(source, entries, start, "rule");
+    let rule = Rule {
+        id,
+        ip: t.strings("ip"),
+        port: t.ports("port"),
+        domain: t.strings("domain"),
+        path: t.strings("path"),
+        sha256: t.strings("sha256"),
+        md5: t.strings("md5"),
+        action: t.choice("action", ACTIONS),
+        force: t.boolean("force").unwrap_or(false),
+        place: t.place,
+        name: t.name.clone(),
+    };
+    t.finish();
+    rule
+}
+
+fn feed(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Option<Feed> {
+    let (t, id) = named(source, entries, start, "feed");
+    let path = t.string("path");
+    if path.is_none() && !entries.iter().any(|(k, _)| k.get_ref() == "path") {
+        t.error(t.place, "path", "a feed without a file".to_owned(), "name the file: path = \"pools.txt\"");
+    }
+    let formats = [("plain", Format::Lines), ("hosts", Format::Lines), ("csv", Format::Csv)];
+    let format = t.choice("format", &formats);
+    let action = t.choice("action", ACTIONS);
+    let force = t.boolean("force").unwrap_or(false);
+    t.finish();
+    Some(Feed { id, path: path?, format, action, force, place: t.place, name: t.name.clone() })
+}
+
+fn allow(source: &Source<'_>, entries: &DeTable<'_>, start: usize, number: usize) -> Allow {
+    let t = Table::new(source, entries, start, format!("allow {number}"));
+    let keys = ALLOW_KEYS.iter().map(|k| (*k, t.strings(k))).filter(|(_, v)| !v.is_empty()).collect();
+    t.finish();
+    Allow { keys, place: t.place, name: t.name.clone() }
+}
