@@ -10,7 +10,9 @@ use aya_ebpf::{
     },
     macros::btf_map,
 };
-use miner_guard_common::abi::record::{Flood, FloodKey, Head, Kind, LOSS_SLOTS, Loss, RING_BYTES};
+use miner_guard_common::abi::record::{
+    FLOOD_BURST, FLOOD_WINDOW_NS, Flood, FloodKey, Head, Kind, LOSS_SLOTS, Loss, RING_BYTES,
+};
 
 use crate::verdict::Decision;
 
@@ -23,8 +25,6 @@ static LOSS: PerCpuArray<u64, { LOSS_SLOTS as usize }> = PerCpuArray::new();
 #[btf_map]
 static FLOOD: LruHashMap<FloodKey, Flood, 4096> = LruHashMap::new();
 
-/// Equal events of one process within this time are counted into the next record.
-const WINDOW_NS: u64 = 1_000_000_000;
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
@@ -39,29 +39,32 @@ pub fn lost(why: Loss) {
     }
 }
 
-/// Whether this event should be sent, and how many equal ones before it were not.
+/// Whether the current process may send another record now, and how many it was not allowed to send before.
 #[inline(always)]
-pub fn admit(kind: Kind, rule: u32, reason: u8) -> Option<u32> {
+pub fn admit(kind: Kind) -> Option<u32> {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let key = FloodKey { pid, rule, kind: kind as u8, reason, pad: [0; 2] };
-    if let Some(f) = FLOOD.get_ptr_mut(&key) {
-        // SAFETY: entries of a preallocated LRU table stay mapped; a race can at worst misplace a count.
-        unsafe {
-            if now - (*f).sent_ns < WINDOW_NS {
-                (*f).count += 1;
-                lost(Loss::Aggregated);
-                return None;
-            }
-            let n = (*f).count;
-            *f = Flood { sent_ns: now, count: 0, pad: 0 };
-            return Some(n);
+    let key = FloodKey { pid: (bpf_get_current_pid_tgid() >> 32) as u32, kind: kind as u32 };
+    let Some(f) = FLOOD.get_ptr_mut(&key) else {
+        // An LRU table is never full; should the kernel refuse all the same, the record is sent.
+        let _ = FLOOD.insert(&key, &Flood { since_ns: now, sent: 1, held: 0 }, 0);
+        return Some(0);
+    };
+    // SAFETY: entries of a preallocated LRU table stay mapped; a race can at worst misplace a count.
+    unsafe {
+        if now - (*f).since_ns >= FLOOD_WINDOW_NS {
+            let held = (*f).held;
+            *f = Flood { since_ns: now, sent: 1, held: 0 };
+            return Some(held);
         }
+        if (*f).sent < FLOOD_BURST {
+            (*f).sent += 1;
+            return Some(0);
+        }
+        (*f).held += 1;
     }
-    // A full table cannot happen (LRU); should the kernel refuse all the same, the record is sent.
-    let _ = FLOOD.insert(&key, &Flood { sent_ns: now, count: 0, pad: 0 }, 0);
-    Some(0)
+    lost(Loss::Aggregated);
+    None
 }
 
 /// Fills the head of a record in place.

@@ -128,16 +128,19 @@ fn exempt(generation: &Generation, header: &Header<'_>) -> bool {
 pub fn file(generation: &Generation, known: &FileVerdict, verdict: Verdict) -> Option<Decision> {
     let header = Header::read(generation)?;
     let details = Details::read(generation)?;
-    let enforced = if known.reason == Reason::Canary as u8 {
+    let (enforced, reason) = if known.reason == Reason::Canary as u8 {
         // SAFETY: the helper has no preconditions.
-        unsafe { bpf_get_current_cgroup_id() == details.canary_cgroup() }
+        (unsafe { bpf_get_current_cgroup_id() == details.canary_cgroup() }, known.reason)
+    } else if exempt(generation, &header) {
+        // Said also of a file not known yet: whoever identifies it must not stop this process.
+        (false, Reason::Exempt as u8)
     } else {
-        verdict.stops() && header.mode() == Mode::Enforce && !exempt(generation, &header)
+        (verdict.stops() && header.mode() == Mode::Enforce, known.reason)
     };
     Some(Decision {
         verdict,
         enforced,
-        reason: known.reason,
+        reason,
         rule: known.rule,
         generation: details.generation(),
         mode: header.mode(),

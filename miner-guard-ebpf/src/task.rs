@@ -67,7 +67,8 @@ pub fn identity(file: Ptr) -> Option<(FileId, bool)> {
         ino: inode.read(Offset::InodeIno)?,
         ctime_sec: inode.read(Offset::InodeCtimeSec)?,
         size: inode.read(Offset::InodeSize)?,
-        ctime_nsec: inode.read(Offset::InodeCtimeNsec)?,
+        // From 6.13 on the top bit says that somebody has asked for the time.
+        ctime_nsec: inode.read::<u32>(Offset::InodeCtimeNsec)? & 0x7fff_ffff,
         dev: inode.follow(Offset::InodeSb)?.read(Offset::SbDev)?,
     };
     Some((id, inode.read::<u32>(Offset::InodeNlink)? == 0))

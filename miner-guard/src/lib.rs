@@ -16,8 +16,10 @@
 
 pub mod api;
 pub mod cli;
+pub mod daemon;
 pub mod event;
 pub mod identify;
 pub mod kernel;
 pub mod policy;
+pub mod respond;
 pub mod sinks;

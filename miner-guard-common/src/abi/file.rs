@@ -20,7 +20,7 @@ pub struct FileId {
 }
 
 /// What is known of a file. 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FileVerdict {
     /// [`super::verdict::Verdict`]: `Allow` for a clean file.

@@ -43,7 +43,7 @@ pub struct Head {
     pub gid: u32,
     /// CPU that wrote the record.
     pub cpu: u32,
-    /// Equal events before this one that were counted and not sent (same process, rule, destination kind).
+    /// Records of this process and kind that were held back before this one.
     pub suppressed: u32,
     /// Command name of the thread, NUL-padded. Chosen by the process: hostile.
     pub comm: [u8; 16],
@@ -76,30 +76,29 @@ pub const LOSS_SLOTS: u32 = 16;
 /// Size of the ring buffer in bytes.
 pub const RING_BYTES: u64 = 1 << 20;
 
-/// Equal events: the key under which the kernel counts them.
+/// Records that one process may send within [`FLOOD_WINDOW_NS`]; more are counted into a later one.
+pub const FLOOD_BURST: u32 = 64;
+/// Length of the window, nanoseconds.
+pub const FLOOD_WINDOW_NS: u64 = 1_000_000_000;
+
+/// Whose records are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FloodKey {
     /// Thread group.
     pub pid: u32,
-    /// Index of the rule.
-    pub rule: u32,
     /// [`Kind`]
-    pub kind: u8,
-    /// [`super::verdict::Reason`]
-    pub reason: u8,
-    #[doc(hidden)]
-    pub pad: [u8; 2],
+    pub kind: u32,
 }
 
-/// Equal events: when the last record was sent and how many were not since.
+/// How many records a process sent, and how many were held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Flood {
-    /// `CLOCK_MONOTONIC`, nanoseconds.
-    pub sent_ns: u64,
-    /// Events since.
-    pub count: u32,
-    #[doc(hidden)]
-    pub pad: u32,
+    /// Begin of the window, `CLOCK_MONOTONIC`, nanoseconds.
+    pub since_ns: u64,
+    /// Records sent in it.
+    pub sent: u32,
+    /// Records held back and not told yet.
+    pub held: u32,
 }

@@ -68,7 +68,7 @@ fn report(ctx: &SockAddrContext, to: &Destination, op: Op, d: &Decision) {
     if d.verdict == Verdict::Allow {
         return;
     }
-    let Some(suppressed) = emit::admit(Kind::Connect, d.rule, d.reason) else { return };
+    let Some(suppressed) = emit::admit(Kind::Connect) else { return };
     // SAFETY: a 4-byte load of a context member.
     let protocol = unsafe { (*ctx.sock_addr).protocol } as u8;
     emit::send::<Connect>(true, Loss::RingConnect, |r| {

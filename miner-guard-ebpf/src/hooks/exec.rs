@@ -99,7 +99,7 @@ fn report(task: Ptr, bprm: Ptr, id: &FileId, flags: u32, d: &Decision) {
     let suppressed = if loaders_and_new {
         0
     } else {
-        match emit::admit(Kind::Exec, d.rule, d.reason) {
+        match emit::admit(Kind::Exec) {
             Some(n) => n,
             None => return,
         }

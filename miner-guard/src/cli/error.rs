@@ -8,6 +8,7 @@ use std::{
 use super::ui::Output;
 use crate::{
     api::{client::ClientError, control::FailureKind},
+    daemon::DaemonError,
     kernel::KernelError,
     sinks::{json, text::sanitize::clean_bytes},
 };
@@ -37,6 +38,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<DaemonError> for CliError {
+    fn from(e: DaemonError) -> Self {
+        match e {
+            DaemonError::Kernel(e) => Self::Kernel(e),
+            e => Self::Daemon(e),
+        }
+    }
+}
+
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -46,6 +56,9 @@ pub enum CliError {
     /// The kernel side.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The guard did not start, or ended otherwise than asked.
+    #[error(transparent)]
+    Daemon(DaemonError),
     /// The policy has errors, each a text; and what follows from it.
     #[error("{}\n{then}", .errors.join("\n"))]
     Policy {
@@ -91,6 +104,12 @@ impl CliError {
                 },
             },
             Self::Kernel(e) => kernel(e),
+            Self::Daemon(e) => match e {
+                DaemonError::Kernel(e) => kernel(e),
+                DaemonError::Policy(_) => Exit::Usage,
+                DaemonError::NotProven(_) => Exit::Kernel,
+                DaemonError::Socket(_) | DaemonError::Io(..) => Exit::Found,
+            },
             Self::Policy { .. } => Exit::Usage,
             Self::NotAsRequired(_) => Exit::Found,
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -10,6 +10,7 @@ mod explain;
 mod man;
 mod mode;
 mod policy;
+mod run;
 mod status;
 mod table;
 mod test;
@@ -67,6 +68,8 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Guard this machine until told to stop
+    Run(run::RunArgs),
     /// Show what runs, in which mode, and how much was lost
     Status,
     /// Show the mode, or change it in the running guard
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
     let global = &cli.global;
     match &cli.command {
+        Command::Run(args) => run::run(global, args),
         Command::Status => status::run(global, ui),
         Command::Mode(args) => mode::run(global, args, ui),
         Command::Policy(args) => policy::run(global, args, ui),

@@ -5,6 +5,7 @@
 //! again.
 
 mod elf;
+mod hash;
 mod judge;
 mod matcher;
 mod signs;
@@ -13,6 +14,7 @@ mod source;
 mod tests;
 
 use elf::Elf;
+pub use hash::{hex, md5, sha256};
 use matcher::{Matcher, is_randomx};
 use serde::Serialize;
 use source::Source;

@@ -2,7 +2,7 @@
 
 use std::{os::fd::AsFd as _, path::PathBuf};
 
-use aya::maps::{ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{ArrayOfMaps, HashMap, Map, MapData, PerCpuArray};
 use memmap2::{MmapOptions, MmapRaw};
 use miner_guard_common::abi::{
     file::{FileId, FileVerdict},
@@ -29,13 +29,19 @@ pub const SHARED: &[&str] = &["POLICY", "FILES", "CLEAN", "RING", "LOSS", "FLOOD
 /// The maps of an instance.
 pub struct Tables {
     policy: ArrayOfMaps<MapData, MapData>,
+    /// The image in force, and its blocks.
+    current: Option<(MapData, u32)>,
     files: HashMap<MapData, [u8; ID], [u8; VERDICT]>,
     clean: HashMap<MapData, [u8; ID], [u8; VERDICT]>,
     loss: PerCpuArray<MapData, u64>,
     flood: HashMap<MapData, [u8; FLOOD_KEY], [u8; FLOOD]>,
 }
 
-fn open<T>(instance: &Instance, name: &str, wrap: impl Fn(MapData) -> Map) -> Result<T, KernelError>
+pub(super) fn open<T>(
+    instance: &Instance,
+    name: &str,
+    wrap: impl Fn(MapData) -> Map,
+) -> Result<T, KernelError>
 where
     T: TryFrom<Map, Error = aya::maps::MapError>,
 {
@@ -45,16 +51,12 @@ where
     T::try_from(wrap(data)).map_err(|e| KernelError::refused(what(), e))
 }
 
-/// The ring buffer of an instance.
-pub fn ring(instance: &Instance) -> Result<RingBuf<MapData>, KernelError> {
-    open(instance, "RING", Map::RingBuf)
-}
-
 impl Tables {
     /// Opens the pinned maps of an instance that was just loaded.
     pub fn open(instance: &Instance) -> Result<Self, KernelError> {
         Ok(Self {
             policy: open(instance, "POLICY", Map::ArrayOfMaps)?,
+            current: None,
             files: open(instance, "FILES", Map::HashMap)?,
             clean: open(instance, "CLEAN", Map::LruHashMap)?,
             loss: open(instance, "LOSS", Map::PerCpuArray)?,
@@ -72,7 +74,26 @@ impl Tables {
             let mut memory = Mapped::new(&image, blocks)?;
             write(memory.blocks());
         }
-        self.policy.set(0, &image, 0).map_err(|e| KernelError::refused("putting the new policy in force", e))
+        self.policy
+            .set(0, &image, 0)
+            .map_err(|e| KernelError::refused("putting the new policy in force", e))?;
+        self.current = Some((image, blocks));
+        Ok(())
+    }
+
+    /// Puts an edited copy of the generation in force in its place, such as one of another mode.
+    pub fn republish(&mut self, edit: impl FnOnce(&mut [Block])) -> Result<(), KernelError> {
+        let Some((image, blocks)) = &self.current else {
+            return Err(KernelError::Refused {
+                what: "changing the policy in force".into(),
+                why: "there is none yet".into(),
+            });
+        };
+        let (mut old, blocks) = (Mapped::new(image, *blocks)?, *blocks);
+        self.publish(blocks, |new| {
+            new.copy_from_slice(old.blocks());
+            edit(new);
+        })
     }
 
     /// Records a file with consequences: stopped, exempt, or a loader.
@@ -122,24 +143,23 @@ impl Tables {
         Loss::ALL.iter().map(|l| (*l, sum(l))).collect()
     }
 
-    /// Takes the counts of equal events whose flood ended before `before_ns` (`CLOCK_MONOTONIC`).
+    /// Takes the counts of records that were held back in windows that began before `before_ns`
+    /// (`CLOCK_MONOTONIC`): their process fell silent, so no later record tells of them.
     pub fn take_floods(&mut self, before_ns: u64) -> Vec<(FloodKey, u32)> {
         let ended: Vec<_> = self
             .flood
             .iter()
             .filter_map(Result::ok)
             .filter_map(|(k, v)| {
-                Some((FloodKey::read_from_bytes(&k).ok()?, Flood::read_from_bytes(&v).ok()?))
+                Some((k, FloodKey::read_from_bytes(&k).ok()?, Flood::read_from_bytes(&v).ok()?))
             })
-            .filter(|(_, v)| v.count > 0 && v.sent_ns < before_ns)
+            .filter(|(_, _, v)| v.held > 0 && v.since_ns < before_ns)
             .collect();
-        for (key, _) in &ended {
+        for (bytes, ..) in &ended {
             // An entry that was evicted meanwhile has nothing more to say.
-            let mut k = [0; FLOOD_KEY];
-            k.copy_from_slice(key.as_bytes());
-            let _ = self.flood.remove(&k);
+            let _ = self.flood.remove(bytes);
         }
-        ended.into_iter().map(|(k, v)| (k, v.count)).collect()
+        ended.into_iter().map(|(_, k, v)| (k, v.held)).collect()
     }
 }
 
@@ -173,8 +193,9 @@ impl Mapped {
     }
 
     fn blocks(&mut self) -> &mut [Block] {
-        // SAFETY: the mapping is `len` bytes, shared with the kernel's array and with nobody else: no hook has
-        // this image before `publish` sets it, by which time the mapping is gone.
+        // SAFETY: the mapping is `len` bytes of the kernel's array and lives as long as `self`. Writers have it to
+        // themselves: no hook has an image before `publish` sets it, by which time this mapping is gone; the one
+        // in force is only read, by both sides.
         let bytes = unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr(), self.len) };
         // A page-aligned, whole number of blocks: the cast cannot fail, and an empty slice would be refused by
         // every hook as "no policy".

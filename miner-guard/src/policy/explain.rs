@@ -114,6 +114,14 @@ pub fn explain(policy: &Resolved, question: &Question) -> Result<Explanation, su
     Ok(Explanation { verdict, reason, rule, protected, matches, in_force })
 }
 
+/// What a rule lists of a destination, and where: the most precise indicator of those that match.
+pub fn of_rule(policy: &Resolved, rule: u32, to: std::net::SocketAddr) -> Option<Match> {
+    let mut matches = Vec::new();
+    addresses(policy, to.ip(), Some(to.port()), &mut matches);
+    ports(policy, Some(to.port()), &mut matches);
+    matches.iter().find(|(r, _)| *r == rule).map(|(r, i)| provenance(policy, *r, i))
+}
+
 type Matches<'a> = Vec<(u32, Indicator<'a>)>;
 
 fn addresses<'a>(policy: &'a Resolved, address: IpAddr, port: Option<u16>, out: &mut Matches<'a>) {

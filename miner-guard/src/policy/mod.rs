@@ -102,7 +102,10 @@ impl Resolved {
         let own = self.protected.iter().map(|p| (p.first, p.last, self.protected_rule));
         let protected: Vec<_> = own.chain(self.allowed.ranges.iter().copied()).collect();
         let cgroups = exempt_cgroups.iter().map(|&(id, rule)| (Class::Cgroup, id, rule));
-        let exempt: Vec<_> = self.allowed.ids.iter().copied().chain(cgroups).collect();
+        // A mark that there are exempt programs at all: which ones, the file table knows.
+        let programs = !self.allowed.exes.is_empty() || !self.allowed.sha256.is_empty();
+        let programs = programs.then_some((Class::Exe, 0, self.protected_rule));
+        let exempt: Vec<_> = self.allowed.ids.iter().copied().chain(cgroups).chain(programs).collect();
         compile::compile(
             &Listed {
                 verdicts: &verdicts,

@@ -1,0 +1,175 @@
+//! The running guard: start, prove, then one loop that takes records, commands and signals.
+//!
+//! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files on threads
+//! of its own; [`control`] answers the API. The loop alone owns the kernel tables.
+
+mod control;
+mod inspect;
+mod rules;
+mod start;
+mod tell;
+
+use std::{io, path::PathBuf, time::Duration};
+
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    api::{hub::Hub, server, socket},
+    event::decode,
+    kernel::{KernelError, ring::Ring},
+    policy::OnStop,
+    sinks::stream::Format,
+};
+use miner_guard_common::abi::verdict::Mode;
+pub use start::Guard;
+
+/// What `miner-guard run` was asked for.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// The policy file; `None`: the built-in defaults.
+    pub config: Option<PathBuf>,
+    /// Overrides the policy's mode.
+    pub mode: Option<Mode>,
+    /// Guard this cgroup; `None`: the whole host.
+    pub cgroup: Option<PathBuf>,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Where programs and tables are pinned.
+    pub pin_dir: PathBuf,
+    /// How events are written to stdout.
+    pub format: Format,
+}
+
+/// Why the guard did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The kernel side.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The policy has errors, a line each.
+    #[error("{}", .0.join("\n"))]
+    Policy(Vec<String>),
+    /// The canary was not stopped, and enforce mode was asked for.
+    #[error(
+        "enforcement is not proven on this kernel: {0}; nothing was left attached. `run --mode audit` still reports, and `miner-guard doctor` tells more"
+    )]
+    NotProven(String),
+    /// The control socket.
+    #[error(transparent)]
+    Socket(#[from] socket::BindError),
+    /// The operating system.
+    #[error("{0}: {1}")]
+    Io(&'static str, #[source] io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(options: RunOptions) -> Result<(), DaemonError> {
+    // To stderr, which the journal keeps with its own time stamps.
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("MINER_GUARD_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| DaemonError::Io("starting the runtime", e))?;
+    runtime.block_on(serve(options))
+}
+
+/// Records taken before other work gets a turn.
+const BURST: usize = 4096;
+
+async fn serve(options: RunOptions) -> Result<(), DaemonError> {
+    let io = |what| move |e| DaemonError::Io(what, e);
+    let mut terminate = signal(SignalKind::terminate()).map_err(io("handling SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io("handling SIGINT"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(io("handling SIGHUP"))?;
+    let bound = socket::Bound::at(&options.socket)?;
+    let hub = Hub::default();
+    let (inspected, mut results) = mpsc::unbounded_channel();
+    let report = move |i| {
+        // Fails only while the guard stops.
+        let _ = inspected.send(i);
+    };
+    let (mut guard, ring) = Guard::start(options, hub.clone(), report)?;
+    let mut ring = AsyncFd::new(ring).map_err(io("watching the ring buffer"))?;
+
+    let (commands, mut asked) = mpsc::channel(16);
+    let api = tokio::spawn(server::serve(bound, commands, hub));
+    eprintln!("ready");
+    // Absent systemd is not an error.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            ready = ring.readable_mut() => {
+                let mut ready = ready.map_err(io("watching the ring buffer"))?;
+                if drain(&mut guard, ready.get_inner_mut()) < BURST {
+                    ready.clear_ready();
+                }
+                guard.flush();
+                // Under a flood the ring is always readable: commands and signals get their turn all the same.
+                tokio::task::yield_now().await;
+            }
+            Some(done) = results.recv() => {
+                guard.inspected(done);
+                guard.flush();
+            }
+            Some((command, answer)) = asked.recv() => {
+                // Whoever asked may have gone.
+                let _ = answer.send(guard.command(command));
+                guard.flush();
+            }
+            _ = tick.tick() => {
+                // Records that were not urgent wake nobody.
+                drain(&mut guard, ring.get_mut());
+                guard.tick();
+                guard.flush();
+            }
+            _ = hangup.recv() => {
+                guard.reload_by_signal();
+                guard.flush();
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    drain(&mut guard, ring.get_mut());
+    api.abort();
+    // Awaited, so that the socket is gone when the process is.
+    let _ = api.await;
+    guard.stop()
+}
+
+fn drain(guard: &mut Guard, ring: &mut Ring) -> usize {
+    let mut n = 0;
+    while n < BURST
+        && let Some(bytes) = ring.next()
+    {
+        n += 1;
+        match decode::decode(&bytes) {
+            Ok(record) => guard.record(record),
+            Err(e) => guard.undecodable(&e),
+        }
+    }
+    n
+}
+
+/// What an orderly stop does: the policy's word, or by where the guard runs.
+fn unload_at_stop(wanted: Option<OnStop>) -> bool {
+    match wanted {
+        Some(OnStop::Unload) => true,
+        Some(OnStop::Keep) => false,
+        // systemd sets this: a service keeps its enforcement over a restart.
+        None => std::env::var_os("INVOCATION_ID").is_none(),
+    }
+}

@@ -1,0 +1,142 @@
+//! The policy as the daemon uses it: what is listed of files, and what events say of rules.
+
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use miner_guard_common::abi::verdict::{Reason, Verdict};
+
+use crate::{
+    event::rules::{RuleInfo, RuleNames},
+    identify,
+    policy::{
+        Resolved, RuleSource, explain,
+        resolved::{Allowed, FileRule},
+    },
+};
+
+/// What is listed of files: a copy for the inspecting threads.
+#[derive(Debug, Default)]
+pub struct FileRules {
+    rules: Vec<FileRule>,
+    exes: Vec<(PathBuf, u32)>,
+    sha256: Vec<([u8; 32], u32)>,
+}
+
+/// Why a file is listed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// [`Verdict::Allow`]: its processes are exempt.
+    pub verdict: Verdict,
+    /// Path, hash, or exempt.
+    pub reason: Reason,
+    /// Index of the rule.
+    pub rule: u32,
+    /// A sentence.
+    pub evidence: String,
+    /// If it was asked for.
+    pub sha256: Option<String>,
+}
+
+impl FileRules {
+    /// Those of a policy.
+    pub fn of(policy: &Resolved) -> Self {
+        let Allowed { exes, sha256, .. } = &policy.allowed;
+        Self { rules: policy.files.clone(), exes: exes.clone(), sha256: sha256.clone() }
+    }
+
+    /// Paths that are listed alone, so that their verdict is known before anybody runs them.
+    pub fn paths(&self) -> impl Iterator<Item = (&Path, u32, Verdict)> {
+        let listed = self.rules.iter().filter(|r| r.sha256.is_empty() && r.md5.is_empty());
+        let listed = listed.flat_map(|r| r.paths.iter().map(|p| (p.as_path(), r.rule, r.action)));
+        listed.chain(self.exes.iter().map(|(p, rule)| (p.as_path(), *rule, Verdict::Allow)))
+    }
+
+    /// Whether the file is listed. It is read only if a rule asks for its content. The allowlist goes first.
+    pub fn look_up(&self, path: &Path, file: &File) -> Option<ListedFile> {
+        // Read once, however many rules ask; unreadable content matches nothing.
+        let sha = OnceCell::new();
+        let md5 = OnceCell::new();
+        let sha256 = || *sha.get_or_init(|| identify::sha256(file).ok());
+        let md5 = || *md5.get_or_init(|| identify::md5(file).ok());
+        let allowed = self
+            .exes
+            .iter()
+            .find(|(p, _)| p == path)
+            .map(|(_, rule)| *rule)
+            .or_else(|| self.sha256.iter().find(|(h, _)| sha256() == Some(*h)).map(|(_, rule)| *rule));
+        if let Some(rule) = allowed {
+            return Some(ListedFile {
+                verdict: Verdict::Allow,
+                reason: Reason::Exempt,
+                rule,
+                evidence: format!("{} is on the allowlist", path.display()),
+                sha256: None,
+            });
+        }
+        let hit = self.rules.iter().find(|r| r.matches(path, sha256, md5))?;
+        let by_hash = !hit.sha256.is_empty() || !hit.md5.is_empty();
+        let sha256 = if by_hash { sha256() } else { None }.map(|h| identify::hex(&h));
+        let evidence = match (&sha256, by_hash) {
+            (Some(h), true) if !hit.sha256.is_empty() => format!("its SHA-256 {h} is listed"),
+            (_, true) => {
+                format!("its MD5 {} is listed", md5().map(|h| identify::hex(&h)).unwrap_or_default())
+            }
+            _ => format!("its path {} is listed", path.display()),
+        };
+        let reason = if by_hash { Reason::FileHash } else { Reason::FilePath };
+        Some(ListedFile { verdict: hit.action, reason, rule: hit.rule, evidence, sha256 })
+    }
+}
+
+/// What events say of a policy's rules. Where an indicator is written is looked up in the feed when it is first
+/// hit, and remembered: the feed's text is not kept in memory.
+#[derive(Debug)]
+pub struct RuleBook {
+    policy: Arc<Resolved>,
+    found: Mutex<HashMap<(u32, SocketAddr), RuleInfo>>,
+}
+
+/// Hits remembered.
+const REMEMBERED: usize = 1024;
+
+impl RuleBook {
+    /// Of a policy.
+    pub fn new(policy: Arc<Resolved>) -> Self {
+        Self { policy, found: Mutex::default() }
+    }
+}
+
+impl RuleNames for RuleBook {
+    fn rule(&self, _: u64, index: u32, destination: Option<SocketAddr>) -> Option<RuleInfo> {
+        let info = self.policy.rule(index)?;
+        let plain = RuleInfo {
+            id: info.id.clone(),
+            feed: (info.source == RuleSource::Feed).then(|| info.id.clone()),
+            indicator: None,
+            provenance: None,
+            action: info.action,
+        };
+        let Some(to) = destination else { return Some(plain) };
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = found.get(&(index, to)) {
+            return Some(known.clone());
+        }
+        let hit = explain::of_rule(&self.policy, index, to);
+        let full = RuleInfo {
+            indicator: hit.as_ref().map(|m| m.indicator.clone()),
+            provenance: hit.and_then(|m| (!m.places.is_empty()).then(|| m.places.join(", "))),
+            ..plain
+        };
+        if found.len() >= REMEMBERED {
+            found.clear();
+        }
+        found.insert((index, to), full.clone());
+        Some(full)
+    }
+}

@@ -1,0 +1,281 @@
+//! From nothing to `ready`: preflight, lock, policy, programs, first generation, hooks, proof.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use miner_guard_common::{
+    abi::{
+        file::{EXEMPT, FileVerdict},
+        verdict::{Mode, Reason, Verdict},
+    },
+    table::SipKey,
+};
+
+use super::{
+    DaemonError, RunOptions,
+    inspect::{Inspected, Inspectors, SharedRules},
+    rules::{FileRules, RuleBook},
+    tell::Teller,
+    unload_at_stop,
+};
+use crate::{
+    api::hub::Hub,
+    event::model::Action,
+    identify::RULES_VERSION,
+    kernel::{
+        KernelError,
+        canary::{self, file_id},
+        cgroup::{Guarded, Scratch},
+        hooks::Hook,
+        load,
+        pins::{Instance, Lock, Pins},
+        preflight::Preflight,
+        ring::Ring,
+        tables::Tables,
+    },
+    policy::{
+        self, LoadRequest, Resolved, cgroups,
+        compile::{Canary, CompileRequest},
+    },
+};
+
+/// A guard that runs.
+pub struct Guard {
+    pub(super) options: RunOptions,
+    pub(super) preflight: Preflight,
+    pub(super) guarded: Guarded,
+    pub(super) tables: Tables,
+    pub(super) hooks: Vec<(&'static Hook, load::State)>,
+    pub(super) policy: Arc<Resolved>,
+    pub(super) generation: u64,
+    pub(super) mode: Mode,
+    pub(super) proof: canary::Proof,
+    pub(super) proven_at: Timestamp,
+    pub(super) started: Instant,
+    pub(super) teller: Teller,
+    pub(super) inspectors: Inspectors,
+    pub(super) file_rules: SharedRules,
+    pub(super) key: SipKey,
+    scratch: Scratch,
+    instance: Instance,
+    _lock: Lock,
+}
+
+impl Guard {
+    /// Brings everything up, or leaves nothing behind.
+    pub fn start(
+        options: RunOptions,
+        hub: Hub,
+        report: impl Fn(Inspected) + Send + Clone + 'static,
+    ) -> Result<(Self, Ring), DaemonError> {
+        let preflight = Preflight::look(&options.pin_dir, true)?;
+        let pins = Pins::at(&options.pin_dir);
+        let run_dir = options.socket.parent().unwrap_or(Path::new("/run/miner-guard"));
+        let lock = pins.lock(run_dir)?;
+        pins.check_abi()?;
+        let policy = read_policy(&options, None)?;
+        let mode = options.mode.unwrap_or(policy.settings.mode);
+        let guarded = Guarded::open(&preflight.cgroup_root, options.cgroup.as_deref())?;
+
+        let before = pins.instances()?;
+        let instance = pins.create()?;
+        let cleanup = Undo(Some(instance.clone()));
+        let programs = load::load(&preflight, &instance, &guarded)?;
+        let mut tables = Tables::open(&instance)?;
+        let ring = Ring::open(&instance)?;
+        let scratch = Scratch::create(&guarded.path, &format!("miner-guard-canary-{}", std::process::id()))?;
+        let key = random_key()?;
+        let (policy, generation) = (Arc::new(policy), 1);
+        let mut teller = Teller::new(&options, hub);
+        let exempt = cgroups::find(&preflight.cgroup_root, &policy.allowed.tasks);
+        publish(&mut tables, &policy, &exempt, &request(generation, mode, key, &scratch))?;
+        teller.policy(generation, RuleBook::new(Arc::clone(&policy)));
+        let file_rules: SharedRules = Arc::new(Mutex::new(Arc::new(FileRules::of(&policy))));
+        let inspectors = Inspectors::start(Arc::clone(&file_rules), report)
+            .map_err(|e| DaemonError::Io("starting the inspecting threads", e))?;
+
+        let hooks = programs.attach(&instance, &guarded)?;
+        let proof = canary::prove(&mut tables, &scratch)?;
+        if let (Some(why), Mode::Enforce) = (proof.failure(), mode) {
+            return Err(DaemonError::NotProven(why.to_owned()));
+        }
+        // Only now that this one enforces.
+        for old in before {
+            old.remove()?;
+        }
+        cleanup.keep();
+        let mut guard = Self {
+            preflight,
+            guarded,
+            tables,
+            hooks,
+            policy,
+            generation,
+            mode,
+            proof,
+            proven_at: Timestamp::now(),
+            started: Instant::now(),
+            teller,
+            inspectors,
+            file_rules,
+            key,
+            scratch,
+            instance,
+            _lock: lock,
+            options,
+        };
+        guard.apply_file_rules();
+        guard.tell_started();
+        Ok((guard, ring))
+    }
+
+    /// Puts a policy in force as the next generation. On error the one in force stays.
+    pub(super) fn put_in_force(&mut self, policy: Arc<Resolved>, mode: Mode) -> Result<(), DaemonError> {
+        let next = self.generation + 1;
+        let exempt = cgroups::find(&self.preflight.cgroup_root, &policy.allowed.tasks);
+        publish(&mut self.tables, &policy, &exempt, &request(next, mode, self.key, &self.scratch))?;
+        self.generation = next;
+        self.mode = mode;
+        self.teller.policy(next, RuleBook::new(Arc::clone(&policy)));
+        let rules = Arc::new(FileRules::of(&policy));
+        *self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = rules;
+        self.policy = policy;
+        // Listed files and allowed programs may differ: every file is asked anew.
+        self.tables.forget_files()?;
+        self.apply_file_rules();
+        Ok(())
+    }
+
+    /// Ends the guard in order.
+    pub(super) fn stop(mut self) -> Result<(), DaemonError> {
+        let unload = unload_at_stop(self.policy.settings.on_stop);
+        let what = if unload {
+            "stopped: the programs are unloaded, nothing is checked any more".to_owned()
+        } else {
+            format!(
+                "stopped: the programs stay and go on {}; `miner-guard unload` removes them",
+                if self.mode == Mode::Enforce { "enforcing" } else { "counting" }
+            )
+        };
+        self.news(Action::GuardStopped, what, Vec::new());
+        self.flush();
+        if unload {
+            self.instance.remove()?;
+            Pins::at(&self.options.pin_dir).remove(false)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the kernel of listed and exempt programs before anybody runs them, and of the guard's own file.
+    fn apply_file_rules(&mut self) {
+        let own =
+            FileVerdict { verdict: Verdict::Allow as u8, version: RULES_VERSION, ..FileVerdict::default() };
+        if let Ok(meta) = std::fs::metadata("/proc/self/exe") {
+            self.remember(&file_id(&meta), &own);
+        }
+        let rules = self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        for (path, rule, verdict) in rules.paths() {
+            // A path that does not exist yet is compared when something is first run from it.
+            let Ok(meta) = std::fs::metadata(path) else { continue };
+            let exempt = verdict == Verdict::Allow;
+            let known = FileVerdict {
+                verdict: verdict as u8,
+                reason: if exempt { Reason::Exempt } else { Reason::FilePath } as u8,
+                flags: if exempt { EXEMPT } else { 0 },
+                rule,
+                ..own
+            };
+            self.remember(&file_id(&meta), &known);
+        }
+    }
+
+    fn tell_started(&mut self) {
+        let missing = self.hooks.iter().filter_map(|(h, s)| match s {
+            load::State::Attached => None,
+            load::State::Unavailable(why) => {
+                Some(format!("hook {} is not attached ({}): {why}", h.name, h.without))
+            }
+        });
+        let mut evidence: Vec<String> = missing.collect();
+        for half in [&self.proof.connect, &self.proof.exec] {
+            evidence.push(match half {
+                Ok(how) => format!("proven: {how}"),
+                Err(why) => format!("not proven: {why}"),
+            });
+        }
+        let message = format!(
+            "guarding {} in {} mode, {} rules",
+            if self.guarded.whole_host {
+                "the whole host".into()
+            } else {
+                self.guarded.path.display().to_string()
+            },
+            self.mode.name(),
+            self.policy.counts().rules,
+        );
+        self.news(Action::GuardStarted, message, evidence);
+        self.flush();
+    }
+}
+
+/// Reads the policy file: the same road for a start, a reload and a diff.
+pub(super) fn read_policy(
+    options: &RunOptions,
+    previous: Option<&Resolved>,
+) -> Result<Resolved, DaemonError> {
+    let request = LoadRequest { file: options.config.as_deref(), previous, ..LoadRequest::default() };
+    policy::load(&request).map_err(|all| DaemonError::Policy(all.iter().map(ToString::to_string).collect()))
+}
+
+fn request(generation: u64, mode: Mode, key: SipKey, scratch: &Scratch) -> CompileRequest {
+    let canary = Canary { cgroup: scratch.id, address: canary::ADDRESS.into(), port: canary::PORT };
+    CompileRequest { generation, mode, key, canary: Some(canary) }
+}
+
+fn publish(
+    tables: &mut Tables,
+    policy: &Resolved,
+    exempt_cgroups: &[(u64, u32)],
+    request: &CompileRequest,
+) -> Result<(), DaemonError> {
+    let image =
+        policy.compile(request, exempt_cgroups).map_err(|e| DaemonError::Policy(vec![e.to_string()]))?;
+    let blocks = u32::try_from(image.len()).map_err(|_| {
+        DaemonError::Policy(vec!["the compiled policy is larger than a kernel table can be".into()])
+    })?;
+    tables.publish(blocks, |memory| image.write(memory))?;
+    Ok(())
+}
+
+fn random_key() -> Result<SipKey, KernelError> {
+    let mut bytes = [0u8; 16];
+    let file = Path::new("/dev/urandom");
+    std::fs::File::open(file)
+        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes))
+        .map_err(|e| KernelError::io("reading", file, e))?;
+    let value = u128::from_ne_bytes(bytes);
+    Ok(SipKey(value as u64, (value >> 64) as u64))
+}
+
+/// Unpins a new instance if the start fails.
+struct Undo(Option<Instance>);
+
+impl Undo {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if let Some(instance) = self.0.take()
+            && let Err(e) = instance.remove()
+        {
+            tracing::error!("a failed start left programs behind: {e}; run `miner-guard unload`");
+        }
+    }
+}

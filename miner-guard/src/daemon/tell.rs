@@ -1,0 +1,227 @@
+//! Records become events, and events reach whoever reads them.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use jiff::Timestamp;
+use miner_guard_common::abi::{
+    file::{FileId, FileVerdict},
+    record::Loss,
+    verdict::{Mode, Reason, Verdict},
+};
+
+use super::{RunOptions, inspect::Inspected, rules::RuleBook, start::Guard};
+use crate::{
+    api::hub::Hub,
+    event::{
+        aggregate::{Aggregator, Emission},
+        clock::{Clock, monotonic_ns},
+        decode::{DecodeError, Record},
+        enrich::{Enricher, proc_root::ProcRoot},
+        model::{Action, Event, Finding, GuardNews, Scope},
+        rules::RuleNames,
+    },
+    sinks::stream::{State, Stream},
+};
+
+/// What telling needs to remember.
+pub struct Teller {
+    aggregator: Aggregator,
+    enricher: Enricher,
+    clock: Clock,
+    out: Stream<io::Stdout>,
+    hub: Hub,
+    /// The policies of the newest generations: a record may be a little older than a reload.
+    policies: Vec<(u64, Arc<RuleBook>)>,
+    /// Losses told so far.
+    told_losses: BTreeMap<&'static str, u64>,
+    /// Losses of the daemon's own, by cause.
+    pub own_losses: BTreeMap<&'static str, u64>,
+    /// Events told, by verdict.
+    pub events: BTreeMap<&'static str, u64>,
+}
+
+/// Policies kept for records that are on their way while a new one comes into force.
+const POLICIES: usize = 3;
+
+impl Teller {
+    pub fn new(options: &RunOptions, hub: Hub) -> Self {
+        Self {
+            aggregator: Aggregator::default(),
+            enricher: Enricher::new(ProcRoot::default()),
+            clock: Clock::read(),
+            out: Stream::new(io::stdout(), options.format.clone()),
+            hub,
+            policies: Vec::new(),
+            told_losses: BTreeMap::new(),
+            own_losses: BTreeMap::new(),
+            events: Verdict::ALL.iter().map(|v| (v.name(), 0)).collect(),
+        }
+    }
+
+    /// Learns the names of a generation's rules.
+    pub fn policy(&mut self, generation: u64, rules: RuleBook) {
+        self.know(generation, Arc::new(rules));
+    }
+
+    /// A further generation with the rules of the newest one.
+    pub fn same_policy(&mut self, generation: u64) {
+        if let Some((_, rules)) = self.policies.first() {
+            self.know(generation, Arc::clone(rules));
+        }
+    }
+
+    fn know(&mut self, generation: u64, rules: Arc<RuleBook>) {
+        self.policies.insert(0, (generation, rules));
+        self.policies.truncate(POLICIES);
+    }
+
+    /// Offers a record for telling.
+    fn offer(&mut self, record: Record) {
+        if let Some(e) = self.aggregator.offer(record, monotonic_ns()) {
+            self.emit(&e, None);
+        }
+    }
+
+    fn emit(&mut self, e: &Emission, finding: Option<&Finding>) {
+        let generation = e.record.head().generation;
+        let rules = self.policies.iter().find(|(g, _)| *g == generation).map(|(_, r)| Arc::clone(r));
+        let names: &dyn RuleNames = match &rules {
+            Some(r) => &**r,
+            // Older than what is kept: told without its rule's name.
+            None => &(),
+        };
+        let event = self.enricher.event(e, names, finding, &self.clock);
+        self.write(event);
+    }
+
+    fn write(&mut self, event: Event) {
+        if let Some(verdict) = event.miner_guard.verdict {
+            *self.events.entry(verdict).or_default() += 1;
+        }
+        self.keep_open(|out| out.write(&event));
+        if self.hub.watched() {
+            self.hub.publish(Arc::new(event));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.keep_open(Stream::flush);
+    }
+
+    /// The reader of stdout may go: the guard stays.
+    fn keep_open(&mut self, write: impl FnOnce(&mut Stream<io::Stdout>) -> io::Result<State>) {
+        if let Err(e) = write(&mut self.out) {
+            tracing::warn!("writing events to stdout: {e}");
+            *self.own_losses.entry("stdout").or_default() += 1;
+        }
+    }
+}
+
+impl Guard {
+    /// Takes a record from the ring.
+    pub(super) fn record(&mut self, record: Record) {
+        match record {
+            // The proof's own: seen, not told.
+            r if r.head().reason == Reason::Canary => {}
+            Record::Exec(e) if e.head.verdict == Verdict::Allow => {
+                if let Err(lost) = self.inspectors.submit(e) {
+                    *self.teller.own_losses.entry("inspect-queue").or_default() += 1;
+                    tracing::debug!(pid = lost.head.pid, "not inspected: too many programs wait");
+                }
+            }
+            r => self.teller.offer(r),
+        }
+    }
+
+    pub(super) fn remember(&mut self, id: &FileId, verdict: &FileVerdict) {
+        let clean = Verdict::from_byte(verdict.verdict) == Some(Verdict::Allow) && verdict.flags == 0;
+        let kept = if clean { self.tables.set_clean(id, verdict) } else { self.tables.set_file(id, verdict) };
+        if let Err(e) = kept {
+            // It is inspected again at its next start.
+            tracing::warn!("{e}");
+            *self.teller.own_losses.entry("file-table").or_default() += 1;
+        }
+    }
+
+    /// Takes what came of an inspection.
+    pub(super) fn inspected(&mut self, done: Inspected) {
+        for (id, verdict) in &done.remember {
+            self.remember(id, verdict);
+        }
+        if let Some(finding) = &done.finding {
+            let mut record = done.record;
+            record.head.rule = done.rule;
+            let emission = Emission { record: Record::Exec(record), suppressed: 0, scope: Scope::Same };
+            self.teller.emit(&emission, Some(finding));
+        }
+    }
+
+    /// Bytes in the ring that mean nothing.
+    pub(super) fn undecodable(&mut self, e: &DecodeError) {
+        tracing::warn!("{e}");
+        *self.teller.own_losses.entry("undecodable").or_default() += 1;
+    }
+
+    /// Once a second: what was held back, and what was lost.
+    pub(super) fn tick(&mut self) {
+        let now = monotonic_ns();
+        self.teller.clock = Clock::read();
+        for e in self.teller.aggregator.tick(now) {
+            self.teller.emit(&e, None);
+        }
+        let losses = self.losses();
+        let new: BTreeMap<&'static str, u64> = losses
+            .iter()
+            .map(|(cause, n)| (*cause, n - self.teller.told_losses.get(cause).copied().unwrap_or(0)))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        if !new.is_empty() {
+            self.teller.told_losses = losses;
+            if let Some(event) = Event::of_loss(Timestamp::now(), self.teller.enricher.host(), new) {
+                self.teller.write(event);
+            }
+        }
+    }
+
+    /// Everything lost so far, by cause; what was only aggregated is no loss.
+    pub(super) fn losses(&self) -> BTreeMap<&'static str, u64> {
+        let kernel = self.tables.losses().into_iter().filter(|(l, _)| *l != Loss::Aggregated);
+        let mut all: BTreeMap<_, _> = kernel.map(|(l, n)| (l.name(), n)).collect();
+        for (cause, n) in &self.teller.own_losses {
+            *all.entry(*cause).or_default() += n;
+        }
+        all
+    }
+
+    /// Tells something about the guard itself.
+    pub(super) fn news(&mut self, action: Action, message: String, evidence: Vec<String>) {
+        let news = GuardNews { action, mode: self.mode, generation: self.generation, message, evidence };
+        let event = Event::of_guard(Timestamp::now(), self.teller.enricher.host(), news);
+        self.teller.write(event);
+    }
+
+    /// Writes what was gathered.
+    pub(super) fn flush(&mut self) {
+        self.teller.flush();
+    }
+
+    /// Changes the mode; the tables stay as they are.
+    pub(super) fn change_mode(&mut self, mode: Mode) -> Result<bool, crate::kernel::KernelError> {
+        use miner_guard_common::abi::policy::{detail, set_mode};
+        if mode == self.mode {
+            return Ok(false);
+        }
+        let next = self.generation + 1;
+        self.tables.republish(|blocks| {
+            if let [head, details, ..] = blocks {
+                set_mode(head, mode);
+                details.set_long(detail::GENERATION, next);
+            }
+        })?;
+        let before = std::mem::replace(&mut self.mode, mode);
+        self.generation = next;
+        self.teller.same_policy(next);
+        self.news(Action::ModeChanged, format!("{} → {}", before.name(), mode.name()), Vec::new());
+        Ok(true)
+    }
+}
