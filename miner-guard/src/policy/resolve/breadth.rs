@@ -33,7 +33,7 @@ pub(super) fn too_many(mut ranges: Vec<(u128, u128)>) -> bool {
 }
 
 /// The protected range that a rule would touch.
-pub(super) fn protects<'a>(protected: &'a [Protected], first: u128, last: u128) -> Option<&'a Protected> {
+pub(super) fn protects(protected: &[Protected], first: u128, last: u128) -> Option<&Protected> {
     protected.iter().find(|p| p.first <= last && first <= p.last)
 }
 

@@ -275,7 +275,7 @@ proptest::proptest! {
         lines in "([a-z0-9.:/*,;\"# ]{0,30}\n){0,8}",
         text in "([a-z_\\[\\]=\"0-9. ]{0,30}\n){0,8}"
     ) {
-        let site = Site::new(&format!("builtin = false\n[[feed]]\nid = \"f\"\npath = \"f\"\n[[feed]]\nid = \"g\"\npath = \"g\"\nformat = \"csv\"\n"));
+        let site = Site::new("builtin = false\n[[feed]]\nid = \"f\"\npath = \"f\"\n[[feed]]\nid = \"g\"\npath = \"g\"\nformat = \"csv\"\n");
         site.write("f", &feed);
         site.write("g", &lines);
         let _ = site.load_after(None);
