@@ -321,9 +321,10 @@ fn loaded_file(proc: &Path, record: &ExecRecord) -> Option<(File, PathBuf)> {
             break Path::new(std::ffi::OsStr::from_bytes(arg));
         }
     };
-    let at = match target.strip_prefix("/") {
-        Ok(inside) => proc.join("root").join(inside),
-        Err(_) => proc.join("cwd").join(target),
+    let file = match target.strip_prefix("/") {
+        // When the process is gone its root is too: ours is the same, unless it was in a container.
+        Ok(inside) => open(&proc.join("root").join(inside)).or_else(|| open(target)),
+        Err(_) => open(&proc.join("cwd").join(target)),
     };
-    Some((open(&at)?, target.to_owned()))
+    Some((file?, target.to_owned()))
 }

@@ -98,7 +98,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         let _ = inspected.send(i);
     };
     let (mut guard, ring) = Guard::start(options, hub.clone(), report)?;
-    let mut ring = AsyncFd::new(ring).map_err(io("watching the ring buffer"))?;
+    // SAFETY: the ring owns its descriptor, never replaces or closes it before it is dropped, and `AsyncFd` drops
+    // its registration first.
+    let mut ring = unsafe { AsyncFd::register(ring) }
+        .map_err(|e| DaemonError::Io("watching the ring buffer", e.into()))?;
 
     let (commands, mut asked) = mpsc::channel(16);
     let api = tokio::spawn(server::serve(bound, commands, hub));

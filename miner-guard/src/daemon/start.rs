@@ -98,7 +98,7 @@ impl Guard {
         let inspectors = Inspectors::start(Arc::clone(&file_rules), report)
             .map_err(|e| DaemonError::Io("starting the inspecting threads", e))?;
 
-        let hooks = programs.attach(&instance, &guarded)?;
+        let hooks = programs.attach(&preflight, &instance, &guarded)?;
         let proof = canary::prove(&mut tables, &scratch)?;
         if let (Some(why), Mode::Enforce) = (proof.failure(), mode) {
             return Err(DaemonError::NotProven(why.to_owned()));
@@ -161,6 +161,7 @@ impl Guard {
                 if self.mode == Mode::Enforce { "enforcing" } else { "counting" }
             )
         };
+        self.tell_the_rest();
         self.news(Action::GuardStopped, what, Vec::new());
         self.flush();
         if unload {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use jiff::Timestamp;
 use miner_guard_common::abi::{
     file::{FileId, FileVerdict},
-    record::Loss,
+    record::{FLOOD_WINDOW_NS, Loss},
     verdict::{Mode, Reason, Verdict},
 };
 
@@ -112,7 +112,14 @@ impl Teller {
     fn keep_open(&mut self, write: impl FnOnce(&mut Stream<io::Stdout>) -> io::Result<State>) {
         if let Err(e) = write(&mut self.out) {
             tracing::warn!("writing events to stdout: {e}");
-            *self.own_losses.entry("stdout").or_default() += 1;
+            self.lose("stdout", 1);
+        }
+    }
+
+    /// Counts a loss of the daemon's own.
+    fn lose(&mut self, cause: &'static str, n: u64) {
+        if n > 0 {
+            *self.own_losses.entry(cause).or_default() += n;
         }
     }
 }
@@ -125,7 +132,7 @@ impl Guard {
             r if r.head().reason == Reason::Canary => {}
             Record::Exec(e) if e.head.verdict == Verdict::Allow => {
                 if let Err(lost) = self.inspectors.submit(e) {
-                    *self.teller.own_losses.entry("inspect-queue").or_default() += 1;
+                    self.teller.lose("inspect-queue", 1);
                     tracing::debug!(pid = lost.head.pid, "not inspected: too many programs wait");
                 }
             }
@@ -139,7 +146,7 @@ impl Guard {
         if let Err(e) = kept {
             // It is inspected again at its next start.
             tracing::warn!("{e}");
-            *self.teller.own_losses.entry("file-table").or_default() += 1;
+            self.teller.lose("file-table", 1);
         }
     }
 
@@ -159,7 +166,7 @@ impl Guard {
     /// Bytes in the ring that mean nothing.
     pub(super) fn undecodable(&mut self, e: &DecodeError) {
         tracing::warn!("{e}");
-        *self.teller.own_losses.entry("undecodable").or_default() += 1;
+        self.teller.lose("undecodable", 1);
     }
 
     /// Once a second: what was held back, and what was lost.
@@ -169,6 +176,18 @@ impl Guard {
         for e in self.teller.aggregator.tick(now) {
             self.teller.emit(&e, None);
         }
+        // Processes that fell silent after a flood: their last counts would else never be told.
+        let held: u64 = self
+            .tables
+            .take_floods(now.saturating_sub(FLOOD_WINDOW_NS))
+            .iter()
+            .map(|(_, n)| u64::from(*n))
+            .sum();
+        self.teller.lose("aggregated", held);
+        let aggregated = self.teller.aggregator.take_lost();
+        self.teller.lose("aggregated", aggregated);
+        let dropped = self.teller.out.take_dropped();
+        self.teller.lose("stdout", dropped);
         let losses = self.losses();
         let new: BTreeMap<&'static str, u64> = losses
             .iter()
@@ -181,6 +200,14 @@ impl Guard {
                 self.teller.write(event);
             }
         }
+    }
+
+    /// At the end: what is still counted and not told.
+    pub(super) fn tell_the_rest(&mut self) {
+        for e in self.teller.aggregator.drain() {
+            self.teller.emit(&e, None);
+        }
+        self.tick();
     }
 
     /// Everything lost so far, by cause; what was only aggregated is no loss.

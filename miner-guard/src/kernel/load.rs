@@ -82,6 +82,7 @@ impl Loaded {
     /// Attaches and pins every hook, in the order of the table. Fails if a required one cannot run.
     pub fn attach(
         mut self,
+        preflight: &Preflight,
         instance: &Instance,
         guarded: &Guarded,
     ) -> Result<Vec<(&'static Hook, State)>, KernelError> {
@@ -90,13 +91,23 @@ impl Loaded {
             let state = match attach(ebpf, hook, guarded).and_then(|link| pin(link, hook, instance)) {
                 Ok(()) => State::Attached,
                 Err(e) if hook.required => return Err(e),
-                Err(e) => State::Unavailable(e.to_string()),
+                Err(e) => State::Unavailable(explained(&e, preflight)),
             };
             self.states.push((hook, state));
         }
         // In the order of the table, whatever order they were found in.
         self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| std::ptr::eq(r, *h)));
         Ok(self.states)
+    }
+}
+
+/// Why an optional hook did not come up; lockdown refuses some program types with a bare EPERM.
+fn explained(e: &KernelError, preflight: &Preflight) -> String {
+    match preflight.lockdown.as_str() {
+        "" | "none" => e.to_string(),
+        state => {
+            format!("{e} (kernel lockdown is `{state}`, which some kernels extend to this kind of program)")
+        }
     }
 }
 

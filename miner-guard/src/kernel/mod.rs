@@ -86,6 +86,9 @@ impl KernelError {
             }
             at = e.source();
         }
-        Self::Refused { what: what.into(), why: text }
+        // The verifier said nothing where the kernel refused before it.
+        let why =
+            text.trim_end().trim_end_matches("Verifier output:").trim_end_matches(['.', ' ']).to_owned();
+        Self::Refused { what: what.into(), why }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn run(pin_dir: &Path, preflight: &Preflight) -> Result<(States, cana
     })?;
     let blocks = u32::try_from(image.len()).unwrap_or(u32::MAX);
     tables.publish(blocks, |memory| image.write(memory))?;
-    let states = programs.attach(&instance, &guarded)?;
+    let states = programs.attach(preflight, &instance, &guarded)?;
     let proof = canary::prove(&mut tables, &inner)?;
     drop((inner, home));
     Ok((states, proof))
