@@ -4,6 +4,7 @@
 
 mod buckets;
 mod flatten;
+mod keys;
 mod outcome;
 mod prefix4;
 mod range;
@@ -16,9 +17,9 @@ use miner_guard_common::{
         policy::{Block, Class, HEAD_BLOCKS, MAGIC, detail, set_mode, word},
         verdict::{Mode, Verdict},
     },
-    table::{NameHasher, SipKey},
+    table::SipKey,
 };
-use outcome::{Candidate, Outcomes};
+use outcome::Outcomes;
 use std::net::IpAddr;
 
 /// A span of ports, both ends in it.
@@ -193,15 +194,15 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
         classes |= 1 << Class::Address6 as u32;
         keyed.push((request.key.address6((address >> 64) as u64, address as u64), tag));
     }
-    let bitmap = ports(listed.ports, &mut outcomes, request.key, &mut keyed);
+    let bitmap = keys::ports(listed.ports, &mut outcomes, request.key, &mut keyed);
     if let Some(listed) = listed.names {
-        names(listed, &mut outcomes, request.key, &mut keyed, &mut classes)?;
+        keys::names(listed, &mut outcomes, request.key, &mut keyed, &mut classes)?;
     }
     let exempt = listed.exempt.iter().map(|&(class, n, rule)| {
         classes |= 1 << class as u32;
         (request.key.number(class, n), rule)
     });
-    keyed.extend(first_rule(exempt.collect()));
+    keyed.extend(keys::first_rule(exempt.collect()));
     if !keyed.is_empty() {
         let section = buckets::keyed(&mut keyed)?;
         head.0[word::KEYED_LEN as usize] = section.len() as u32;
@@ -260,60 +261,4 @@ fn place(head: &mut Block, at: u32, blocks: &mut Vec<Block>, section: &[Block]) 
     head.0[at as usize] = base;
     blocks.extend_from_slice(section);
     Ok(())
-}
-
-fn ports(
-    listed: &[Entry<()>],
-    outcomes: &mut Outcomes<'_>,
-    key: SipKey,
-    keyed: &mut Vec<(u64, u32)>,
-) -> Vec<Block> {
-    let mut candidates: Vec<Candidate> =
-        listed.iter().map(|e| Candidate { ports: e.ports, rule: e.rule, depth: 0 }).collect();
-    let spans = outcomes.spans(&mut candidates);
-    if spans.is_empty() {
-        return Vec::new();
-    }
-    let mut bitmap = vec![Block::ZERO; 128];
-    for span in spans {
-        for port in span.ports.low..=span.ports.high {
-            bitmap[usize::from(port >> 9)].0[usize::from(port >> 5) & 15] |= 1 << (port & 31);
-            // The port is the whole condition here, not an addition to an address.
-            let tag = span.tag & !miner_guard_common::abi::policy::TAG_WITH_PORT;
-            keyed.push((key.number(Class::Port, u64::from(port)), tag));
-        }
-    }
-    bitmap
-}
-
-fn names(
-    listed: &Names,
-    outcomes: &mut Outcomes<'_>,
-    key: SipKey,
-    keyed: &mut Vec<(u64, u32)>,
-    classes: &mut u32,
-) -> Result<(), CompileError> {
-    let mut denied = Vec::with_capacity(listed.len());
-    let mut allowed = Vec::new();
-    for (name, class, rule) in listed.iter() {
-        *classes |= 1 << class as u32;
-        let mut hasher = NameHasher::new(key);
-        name.bytes().rev().for_each(|b| hasher.push(b));
-        let entry = Entry { key: hasher.key(class), rule, ports: Ports::ANY };
-        if matches!(class, Class::AllowedDomain | Class::AllowedDomainBelow) {
-            allowed.push((entry.key, rule));
-        } else {
-            denied.push(entry);
-        }
-    }
-    keyed.extend(outcome::grouped(&denied, None, outcomes)?);
-    keyed.extend(first_rule(allowed));
-    Ok(())
-}
-
-/// Any of the rules that allow a thing will do: the first.
-fn first_rule(mut allowed: Vec<(u64, u32)>) -> Vec<(u64, u32)> {
-    allowed.sort_unstable();
-    allowed.dedup_by_key(|(hash, _)| *hash);
-    allowed
 }
