@@ -147,14 +147,6 @@ fn what_cannot_be_read_is_skipped_with_its_reason() {
     fs::remove_dir_all(directory).unwrap();
 }
 
-#[test]
-fn this_very_program_is_not_a_miner() {
-    // It holds every sign, inverted, and these tests' constants besides.
-    let own = std::env::current_exe().unwrap();
-    let finding = Identifier::new().identify_path(&own).unwrap();
-    assert!(finding.class < Class::MinerBinary, "{:#?}", finding.evidence);
-}
-
 /// A new directory for one test.
 fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("miner-guard-identify-{name}-{}", std::process::id()));
