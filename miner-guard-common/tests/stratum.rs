@@ -250,7 +250,10 @@ proptest! {
             rest = tail;
         }
         cut.feed(rest);
-        prop_assert_eq!(whole, cut);
+        prop_assert_eq!(whole.finding(), cut.finding());
+        prop_assert_eq!(whole.is_done(), cut.is_done());
+        // The rest of a segment in which it was done leaves traces that mean nothing.
+        prop_assert!(whole.is_done() || whole == cut);
     }
 
     #[test]

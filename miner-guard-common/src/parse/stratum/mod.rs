@@ -8,12 +8,14 @@
 //!
 //! Bits are only ever set, so a key that is added or given twice cannot hide another.
 
-pub mod rules;
+mod lex;
+mod rules;
 mod shape;
 mod words;
 
 pub use rules::{Dialect, Finding, Role};
 
+use lex::Op;
 use words::{Place, lookup};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,65 +29,52 @@ pub const BUDGET: u16 = 2048;
 pub struct Stratum {
     /// What was seen where in the current top-level object: [`rules`] names the bits.
     seen: u64,
-    /// Open containers, innermost in the low nibble; a nibble is a `CTX_*`.
+    /// Contexts of the open containers, innermost in the low nibble: `CTX_*`.
     stack: u64,
-    /// Hash of the string or header word that is being read.
+    /// Hash of the string or header name that is being read.
     hash: u32,
     /// Bytes read.
     read: u16,
-    /// Decoded length of the current string, saturating.
+    /// Decoded length of the current string.
     len: u16,
-    /// Containers open beyond what `stack` holds. Nothing of interest lies so deep.
-    deep: u16,
-    /// The code unit of a `\u` escape, as far as it is read.
-    unit: u16,
-    /// `MODE_*`
-    mode: u8,
-    /// `LEX_*`
-    lex: u8,
-    /// The current object's latest key: index of its word.
-    key: u8,
-    /// Whether the colon after the key has passed.
-    colon: u8,
-    /// Whether the innermost container has had a value.
-    filled: u8,
-    /// Elements so far in the parameter array.
-    index: u8,
+    /// Length of the letters and digits with which it begins.
+    run: u16,
+    /// Open containers, also those that `stack` has no room for. Nothing of interest lies so deep.
+    depth: u16,
+    /// State of the lexer.
+    state: u8,
     /// `shape::*` of the current string.
     shape: u8,
-    /// Length of the letters and digits with which the current string begins.
-    run: u8,
+    /// Context of the innermost container.
+    context: u8,
+    /// The current object's latest key: index of its word.
+    key: u8,
+    /// Whether a value comes next, not a key.
+    valued: u8,
+    /// Whether the innermost container has had a value.
+    filled: u8,
+    /// Elements so far in the parameter array; 2 for all that follow.
+    index: u8,
+    /// The last two digits of a `\u` escape; `high` is the first two.
+    unit: u8,
+    high: u8,
     /// Method group of the first and the last `method` of the object: parsers differ on which of two counts.
     first: u8,
     last: u8,
-    /// Row of [`rules::RULES`] that matched, plus one.
+    /// Row of the rules that matched, plus one.
     found: u8,
+    /// What an event leaves to be settled: kind of the value, its word, whether a message is over.
+    kind: u16,
+    word: u8,
+    due: u8,
     #[doc(hidden)]
-    pad: u8,
+    pad: [u8; 4],
 }
 
-/// Between messages. A fresh automaton is here.
-const MODE_ROOT: u8 = 0;
-/// In a JSON value.
-const MODE_JSON: u8 = 1;
-/// In lines of text: an HTTP head.
-const MODE_HEAD: u8 = 2;
-/// In frames of ZMTP, which a coin daemon uses to announce blocks.
-const MODE_ZMTP: u8 = 3;
-/// Nothing more is wanted of this socket.
-const MODE_DONE: u8 = 4;
-
-const LEX_NONE: u8 = 0;
-const LEX_BARE: u8 = 1;
-const LEX_STRING: u8 = 2;
-const LEX_ESCAPE: u8 = 3;
-/// `LEX_UNIT + n`: n hex digits of a `\u` escape are still to come.
-const LEX_UNIT: u8 = 4;
-
+/// The stream itself.
+const CTX_ROOT: u8 = 0;
 /// A container that no rule looks into.
-const CTX_JUNK: u8 = 0;
-/// The stream itself, or with `CTX_ARRAY` a batch.
-const CTX_ROOT: u8 = 1;
+const CTX_JUNK: u8 = 1;
 /// A top-level object.
 const CTX_MESSAGE: u8 = 2;
 const CTX_PARAMS: u8 = 3;
@@ -97,45 +86,60 @@ const CTX_ELEMENT: u8 = 6;
 const CTX_CAPABILITIES: u8 = 7;
 /// The container is an array.
 const CTX_ARRAY: u8 = 8;
-/// An array within the result array: `CTX_JOB` is never an array, so the code is free.
-const CTX_NESTED: u8 = CTX_JOB | CTX_ARRAY;
-
-/// The batch array.
+/// An array of messages.
 const CTX_BATCH: u8 = CTX_ROOT | CTX_ARRAY;
 const CTX_LIST: u8 = CTX_PARAMS | CTX_ARRAY;
 const CTX_RESULTS: u8 = CTX_RESULT | CTX_ARRAY;
+/// An array within the result array: `result.job` is no array, so the code is free.
+const CTX_NESTED: u8 = CTX_JOB | CTX_ARRAY;
+
+/// Containers that `stack` has room for.
+const STACKED: u16 = 15;
+
+/// Context of a container by the outer one's and its own kind (object, array); `BY_KEY` where the key decides.
+static OPENS: [[u8; 2]; 16] = {
+    let mut opens = [[CTX_JUNK, CTX_JUNK | CTX_ARRAY]; 16];
+    opens[CTX_ROOT as usize] = [CTX_MESSAGE, CTX_BATCH];
+    opens[CTX_BATCH as usize] = [CTX_MESSAGE, CTX_BATCH];
+    opens[CTX_LIST as usize][0] = CTX_ELEMENT;
+    opens[CTX_RESULTS as usize][1] = CTX_NESTED;
+    opens[CTX_NESTED as usize][1] = CTX_NESTED;
+    opens[CTX_MESSAGE as usize] = [BY_KEY, BY_KEY];
+    opens[CTX_RESULT as usize] = [BY_KEY, BY_KEY];
+    opens[CTX_ELEMENT as usize] = [BY_KEY, BY_KEY];
+    opens
+};
+const BY_KEY: u8 = 0xff;
+
+/// All ones for 1, zero for 0.
+#[inline(always)]
+const fn mask(one: u16) -> u8 {
+    (one as u8).wrapping_neg()
+}
+
+/// All ones if the two are equal, else zero.
+#[inline(always)]
+const fn equal(a: u8, b: u8) -> u8 {
+    (shape::nonzero((a ^ b) as u16) as u8).wrapping_sub(1)
+}
 
 impl Stratum {
     /// An automaton at the start of a stream.
-    pub const fn new() -> Self {
-        Self {
-            seen: 0,
-            stack: 0,
-            hash: 0,
-            read: 0,
-            len: 0,
-            deep: 0,
-            unit: 0,
-            mode: MODE_ROOT,
-            lex: LEX_NONE,
-            key: 0,
-            colon: 0,
-            filled: 0,
-            index: 0,
-            shape: 0,
-            run: 0,
-            first: 0,
-            last: 0,
-            found: 0,
-            pad: 0,
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Whether more bytes can change nothing: something was found, the budget is spent, or the stream is
     /// no protocol that this automaton reads.
     #[inline(always)]
     pub const fn is_done(&self) -> bool {
-        self.mode >= MODE_DONE
+        self.state == lex::DONE
+    }
+
+    /// Bytes that are still wanted.
+    #[inline(always)]
+    pub const fn wants(&self) -> u16 {
+        if self.is_done() { 0 } else { BUDGET.saturating_sub(self.read) }
     }
 
     /// What was found.
@@ -145,29 +149,19 @@ impl Stratum {
     }
 
     /// Reads a segment.
-    #[inline(always)]
     pub fn feed(&mut self, segment: &[u8]) -> Option<Finding> {
-        for &byte in segment {
-            if self.is_done() {
-                break;
-            }
+        let wanted = segment.get(..usize::from(self.wants())).unwrap_or(segment);
+        for &byte in wanted {
             self.push(byte);
         }
+        self.account(wanted.len() as u16);
         self.finding()
     }
 
-    /// Reads one byte. Kept out of line: in the kernel the state must stay in the map, where the verifier
-    /// does not follow it; in registers every combination of values would be a path of its own.
-    #[inline(never)]
-    pub fn push(&mut self, byte: u8) {
-        match self.mode {
-            MODE_JSON => self.json(byte),
-            MODE_ROOT => self.root(byte),
-            MODE_HEAD => self.head(byte),
-            MODE_ZMTP => self.zmtp(byte),
-            _ => return,
-        }
-        self.read = self.read.wrapping_add(1);
+    /// Says that `n` bytes were pushed, at most [`Self::wants`]; at the end of the budget it judges.
+    #[inline(always)]
+    pub fn account(&mut self, n: u16) {
+        self.read = self.read.saturating_add(n);
         if self.read >= BUDGET {
             self.finish();
         }
@@ -177,291 +171,216 @@ impl Stratum {
     /// are only ever set, so a rule that fits now would fit at its end.
     #[inline(always)]
     pub fn finish(&mut self) {
-        if self.mode != MODE_DONE {
+        if !self.is_done() {
             self.judge();
-            self.mode = MODE_DONE;
+            self.state = lex::DONE;
         }
     }
 
-    #[inline(always)]
-    fn root(&mut self, byte: u8) {
-        match byte {
-            b'{' | b'[' => {
-                self.mode = MODE_JSON;
-                self.lex = LEX_NONE;
-                self.stack = CTX_ROOT as u64;
-                self.deep = 0;
-                self.open(byte);
-            }
-            b'a'..=b'z' | b'A'..=b'Z' => {
-                self.mode = MODE_HEAD;
-                self.first = rules::HEAD;
-                self.last = rules::HEAD;
-                self.colon = 0;
-                self.start_string();
-                self.lex = LEX_STRING;
-                self.take(byte | 0x20);
-            }
-            // Digits: the size of an HTTP chunk, or of a netstring.
-            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'0'..=b'9' => {}
-            // A byte order mark.
-            0xef | 0xbb | 0xbf if self.read < 3 => {}
-            0x00 | 0x04 | 0xff if self.read == 0 => {
-                self.mode = MODE_ZMTP;
-                self.first = rules::HEAD;
-                self.last = rules::HEAD;
-                self.start_string();
-            }
-            // Some put a NUL after each message.
-            0x00 => {}
-            _ => self.mode = MODE_DONE,
-        }
-    }
-
-    /// A head ends with an empty line; the body is read as JSON. Only a header's name counts, in its place.
-    #[inline(always)]
-    fn head(&mut self, byte: u8) {
-        match byte {
-            // `colon` tells that the line has had more than its first word, `lex` that it has had anything.
-            b'\n' => {
-                // An empty line ends the head; a line that is one hex number is the size of a chunk.
-                if self.lex == LEX_NONE || self.colon == 0 && shape::is_hex(self.shape) {
-                    self.mode = MODE_ROOT;
-                }
-                self.lex = LEX_NONE;
-                self.colon = 0;
-                self.start_string();
-            }
-            b'\r' => {}
-            b':' if self.colon == 0 => {
-                self.colon = 1;
-                self.mark(lookup(self.hash), Place::Header as u8, shape::ANY);
-                self.judge();
-            }
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
-                self.lex = LEX_STRING;
-                self.take(byte | 0x20);
-            }
-            b'\t' | 0x20..=0x7e => {
-                self.lex = LEX_STRING;
-                self.colon = 1;
-            }
-            _ => self.mode = MODE_DONE,
-        }
-    }
-
-    #[inline(always)]
-    fn zmtp(&mut self, byte: u8) {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
-                self.take(byte);
-                self.mark(lookup(self.hash), Place::Topic as u8, shape::ANY);
-                self.judge();
-            }
-            _ => self.start_string(),
-        }
-    }
-
-    #[inline(always)]
-    fn json(&mut self, byte: u8) {
-        match self.lex {
-            LEX_STRING => match byte {
-                b'"' => self.end_string(),
-                b'\\' => self.lex = LEX_ESCAPE,
-                _ => self.take(byte),
-            },
-            LEX_NONE | LEX_BARE => self.between(byte),
-            LEX_ESCAPE => {
-                if byte == b'u' {
-                    self.unit = 0;
-                    self.lex = LEX_UNIT + 4;
-                } else {
-                    self.lex = LEX_STRING;
-                    self.take(match byte {
-                        b'n' | b't' | b'r' | b'b' | b'f' => b'\n',
-                        other => other,
-                    });
-                }
-            }
-            _ => {
-                self.unit = self.unit << 4 | shape::hex_value(byte) as u16;
-                self.lex = self.lex.wrapping_sub(1);
-                if self.lex <= LEX_UNIT {
-                    self.lex = LEX_STRING;
-                    // Every word of the table is ASCII: one byte can stand for all the rest.
-                    self.take(if self.unit < 0x80 { self.unit as u8 } else { 0xff });
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn between(&mut self, byte: u8) {
-        match byte {
-            b'"' => {
-                self.start_string();
-                self.lex = LEX_STRING;
-            }
-            b' ' | b'\t' | b'\r' | b'\n' => self.lex = LEX_NONE,
-            b':' => {
-                self.lex = LEX_NONE;
-                self.colon = 1;
-            }
-            b',' => {
-                self.lex = LEX_NONE;
-                self.colon = 0;
-                if self.context() == CTX_LIST && self.index < 3 {
-                    self.index += 1;
-                }
-            }
-            b'{' | b'[' => {
-                self.lex = LEX_NONE;
-                self.open(byte);
-            }
-            b'}' | b']' => {
-                self.lex = LEX_NONE;
-                self.close();
-            }
-            _ if self.lex == LEX_NONE => {
-                self.lex = LEX_BARE;
-                let number = byte == b'-' || byte.is_ascii_digit();
-                self.value(if number { shape::NUMBER } else { shape::LITERAL }, 0);
-            }
-            _ => {}
-        }
-    }
-
-    #[inline(always)]
-    const fn context(&self) -> u8 {
-        if self.deep > 0 { CTX_JUNK } else { (self.stack & 15) as u8 }
-    }
-
-    #[inline(always)]
-    fn open(&mut self, byte: u8) {
-        let array = if byte == b'[' { CTX_ARRAY } else { 0 };
-        let outer = self.context();
-        let word = words::entry(self.key);
-        let inner = match outer {
-            CTX_ROOT | CTX_BATCH => {
-                if array == 0 {
-                    self.seen = 1;
-                    self.first = 0;
-                    self.last = 0;
-                    CTX_MESSAGE
-                } else {
-                    CTX_BATCH
-                }
-            }
-            CTX_LIST if array == 0 => CTX_ELEMENT,
-            CTX_RESULTS | CTX_NESTED if array != 0 => CTX_NESTED,
-            CTX_MESSAGE | CTX_RESULT | CTX_ELEMENT if word.within == outer => word.child | array,
-            _ => array,
-        };
-        self.value(if array == 0 { shape::OBJECT } else { shape::ARRAY }, 0);
-        if self.stack >> 60 != 0 {
-            self.deep = self.deep.saturating_add(1);
+    /// Reads one byte; [`Self::account`] for it afterwards.
+    ///
+    /// Kept out of line, as are its parts: in the kernel the state must stay in its map, where the verifier
+    /// does not follow it. In registers every combination of values would be a path of its own.
+    #[inline(never)]
+    pub fn push(&mut self, byte: u8) {
+        let step = lex::step(self.state, byte);
+        self.state = step.next;
+        if step.op == Op::Take as u8 {
+            self.take(byte);
         } else {
-            self.stack = self.stack << 4 | inner as u64;
-        }
-        if inner == CTX_LIST {
-            self.index = 0;
-        }
-        self.colon = 0;
-        self.key = 0;
-        self.filled = 0;
-    }
-
-    #[inline(always)]
-    fn close(&mut self) {
-        let context = self.context();
-        if self.deep > 0 {
-            self.deep -= 1;
-        } else {
-            self.stack >>= 4;
-        }
-        if context == CTX_LIST && self.filled == 0 {
-            self.seen |= rules::EMPTY;
-        }
-        self.filled = 1;
-        if context == CTX_MESSAGE {
-            self.judge();
-            self.seen = 1;
-            self.first = 0;
-            self.last = 0;
-        }
-        if self.stack <= CTX_ROOT as u64 && self.mode == MODE_JSON {
-            self.mode = MODE_ROOT;
+            self.event(step.op, byte);
+            self.settle();
         }
     }
 
+    /// Adds a letter or digit to the current string.
     #[inline(always)]
-    fn start_string(&mut self) {
+    fn take(&mut self, byte: u8) {
+        self.hash = words::step(self.hash, byte);
+        self.run = self.run.wrapping_add(shape::runs(self.shape));
+        self.shape = shape::alnum(self.shape, byte);
+        self.len = self.len.wrapping_add(1);
+    }
+
+    #[inline(always)]
+    fn begin(&mut self) {
         self.hash = words::SEED;
         self.len = 0;
         self.run = 0;
         self.shape = shape::START;
     }
 
-    /// Adds one decoded character to the current string.
-    #[inline(always)]
-    fn take(&mut self, byte: u8) {
-        self.hash = words::step(self.hash, byte);
-        (self.shape, self.run) = shape::step(self.shape, self.run, self.len, byte);
-        self.len = self.len.saturating_add(1);
-    }
-
-    #[inline(always)]
-    fn end_string(&mut self) {
-        self.lex = LEX_NONE;
-        let word = lookup(self.hash);
-        if self.colon == 0 && self.context() & CTX_ARRAY == 0 {
-            self.key = word;
-        } else {
-            self.value(shape::of(self.shape, self.run, self.len), word);
+    /// Everything but the letters and digits of a string. What follows from it is left for [`Self::settle`]
+    /// in `kind`, `word` and `due`.
+    #[inline(never)]
+    fn event(&mut self, op: u8, byte: u8) {
+        self.kind = 0;
+        self.due = 0;
+        if op >= Op::TakeOdd as u8 {
+            self.character(op, byte);
+        } else if op == Op::Begin as u8 {
+            self.begin();
+        } else if op == Op::Colon as u8 {
+            self.valued = 1;
+        } else if op == Op::Comma as u8 {
+            self.valued = self.context >> 3;
+            self.index += shape::nonzero((self.index ^ 2) as u16) as u8;
+        } else if op == Op::End as u8 {
+            self.word = lookup(self.hash);
+            if self.valued == 0 {
+                self.key = self.word;
+            } else {
+                self.kind = shape::of(self.shape, self.run, self.len);
+            }
+        } else if op == Op::Close as u8 {
+            self.close();
+        } else if op == Op::NameEnd as u8 {
+            self.seen |= words::bits(lookup(self.hash), Place::Header as u8, shape::ANY);
+            self.due = 1;
+        } else if op == Op::NameLine as u8 {
+            // A line that is one hex number is the size of a chunk.
+            if shape::is_hex(self.shape) {
+                self.state = lex::ROOT;
+            }
+        } else if op >= Op::Number as u8 {
+            self.word = 0;
+            self.kind = shape::kind(op);
         }
     }
 
-    /// A value begins (a container, a bare word) or has ended (a string, which may be a word of the table).
+    /// A character that is not a plain letter or digit of a string.
     #[inline(always)]
-    fn value(&mut self, kind: u16, word: u8) {
+    fn character(&mut self, op: u8, byte: u8) {
+        let mut character = byte;
+        if op >= Op::Unit as u8 {
+            self.high = self.high << 4 | self.unit >> 4;
+            self.unit = self.unit << 4 | shape::hex_value(byte) & 15;
+            if op == Op::Unit as u8 {
+                return;
+            }
+            // Every word of the table is ASCII: one byte can stand for all the rest.
+            character = if self.high == 0 && self.unit < 0x80 { self.unit } else { 0xff };
+        } else if op == Op::TakeControl as u8 {
+            character = b'\n';
+        } else if op >= Op::FrameTake as u8 {
+            self.first = rules::HEAD;
+            self.last = rules::HEAD;
+            if op == Op::NameBegin as u8 {
+                self.begin();
+            }
+            if op != Op::FrameTake as u8 {
+                // Header names are the same in both cases. `_` and `-` stay apart from all letters.
+                character |= 0x20;
+            }
+        }
+        self.hash = words::step(self.hash, character);
+        (self.shape, self.run) = shape::any(self.shape, self.run, self.len, character);
+        self.len = self.len.wrapping_add(1);
+        if op == Op::FrameTake as u8 {
+            self.seen |= words::bits(lookup(self.hash), Place::Topic as u8, shape::ANY);
+            self.due = 1;
+        }
+    }
+
+    /// Draws the consequences of an event: a value that begins or has ended, a container that opens, a
+    /// message that is over. Apart from [`Self::event`], so that all its cases come here as one.
+    #[inline(never)]
+    fn settle(&mut self) {
+        self.value();
+        if self.kind & (shape::OBJECT | shape::ARRAY) != 0 {
+            self.open((self.kind >> 5 & 1) as u8);
+        }
+        if self.due != 0 {
+            self.judge();
+        }
+    }
+
+    /// A container opens; `array` is 0 or 1.
+    #[inline(always)]
+    fn open(&mut self, array: u8) {
+        let mut inner = OPENS[self.context as usize % 16][array as usize % 2];
+        if inner == BY_KEY {
+            let word = words::entry(self.key);
+            inner = if word.within == self.context { word.child } else { CTX_JUNK };
+            inner |= array << 3;
+        }
+        if inner == CTX_MESSAGE {
+            self.begin_message();
+        }
+        if self.depth < STACKED {
+            self.stack = self.stack << 4 | inner as u64;
+        } else {
+            inner = CTX_JUNK;
+        }
+        self.depth = self.depth.wrapping_add(1);
+        self.context = inner;
+        self.valued = array;
+        self.filled = 0;
+        self.key = 0;
+        if inner == CTX_LIST {
+            self.index = 0;
+        }
+    }
+
+    /// A container closes.
+    #[inline(always)]
+    fn close(&mut self) {
+        let closed = self.context;
+        if closed == CTX_LIST && self.filled == 0 {
+            self.seen |= rules::EMPTY;
+        }
         self.filled = 1;
-        let context = self.context();
-        let key = self.key;
-        if context == CTX_LIST {
-            self.seen |= rules::element(self.index, kind);
-            self.mark(word, Place::ParamsElement as u8, kind);
-        } else if context == CTX_MESSAGE && key == words::METHOD {
-            let group = words::entry(word).group;
-            if self.first == 0 {
-                self.first = group;
-            }
-            self.last = group;
-        } else if context & CTX_ARRAY != 0 {
-            self.mark(word, words::place(context), kind);
-        } else if context == CTX_MESSAGE && key == words::ID {
-            self.mark(word, Place::Id as u8, kind);
-        } else {
-            self.mark(key, words::place(context), kind);
-            if kind & shape::WALLET != 0 && words::names_account(key, context) {
-                self.seen |= rules::WALLET;
-            }
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth < STACKED {
+            self.stack >>= 4;
+            self.context = (self.stack & 15) as u8;
         }
+        if self.depth == 0 {
+            self.state = lex::ROOT;
+        }
+        self.due = equal(closed, CTX_MESSAGE);
     }
 
     #[inline(always)]
-    fn mark(&mut self, word: u8, place: u8, kind: u16) {
-        self.seen |= words::bits(word, place, kind);
+    fn begin_message(&mut self) {
+        self.seen = 1;
+        self.first = 0;
+        self.last = 0;
     }
 
+    /// A value begins (a container, a bare word) or has ended (a string, which may be a word of the table):
+    /// sets the bit of its place. Without a branch; a kind of 0 changes nothing.
+    #[inline(always)]
+    fn value(&mut self) {
+        let (kind, word, key, context) = (self.kind, self.word, self.key, self.context);
+        let some = mask(shape::nonzero(kind));
+        self.filled |= 1 & some;
+        let in_message = equal(context, CTX_MESSAGE) & some;
+        let is_id = in_message & equal(key, words::ID);
+        let is_method = in_message & equal(key, words::METHOD);
+
+        let group = words::entry(word).group;
+        self.first |= group & is_method & equal(self.first, 0);
+        self.last = self.last & !is_method | group & is_method;
+
+        let listed = equal(context, CTX_LIST);
+        self.seen |= rules::element(self.index, kind & listed as u16 * 0x101);
+
+        let in_array = mask((context >> 3) as u16 & 1);
+        let subject = key ^ (key ^ word) & (in_array | is_id);
+        let place = words::place(context);
+        let place = place ^ (place ^ Place::Id as u8) & is_id;
+        self.seen |= words::bits(subject, place, kind);
+    }
+
+    /// Compares what was seen with the rules; the message, if it was one, is over.
     #[inline(always)]
     fn judge(&mut self) {
-        let mut found = rules::judge(self.seen, self.first);
-        if found == 0 && self.last != self.first {
-            found = rules::judge(self.seen, self.last);
-        }
+        let first = rules::judge(self.seen, self.first);
+        let found = first | rules::judge(self.seen, self.last) & equal(first, 0);
         if found != 0 {
             self.found = found;
-            self.mode = MODE_DONE;
+            self.state = lex::DONE;
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Dialects: what must have been seen for a message to be one of theirs. A dialect is a few rows.
 
-use super::shape;
 use crate::abi::verdict::byte_enum;
 
 byte_enum! {
@@ -70,36 +69,31 @@ bits! {
     P_JOB_ID = 12, P_NONCE = 13, P_RESULT = 14, P_BLOB = 15, P_TARGET = 16, P_PRE_POW = 17, P_HEIGHT = 18, P_POW = 19,
     P_PROTO = 20, P_ADDRESS = 21, P_RESERVE = 22,
     /// The login, or the API key, is a wallet's address.
-    WALLET = 23,
-    // Elements of the parameter array
+    ACCOUNT = 23,
+    // Elements of the parameter array: seven kinds each, in the order of `shape`; the third stands for all later ones.
     A0_LITERAL = 24, A0_NUMBER = 25, A0_STRING = 26, A0_HEX = 27, A0_HASH = 28, A0_ARRAY = 29, A0_OBJECT = 30,
-    A1_ANY = 31, A1_HEX = 32, A1_NUMBER = 33, A2_ANY = 34,
+    A1_HEX = 34,
     /// An element names NiceHash's dialect.
-    A_ETHEREUM = 35,
+    A_ETHEREUM = 45,
     /// A parameter array without elements.
-    EMPTY = 36,
+    EMPTY = 46,
     // The answer
-    R_PRE_POW = 37, R_HEIGHT = 38, J_ID = 39, J_BLOB = 40, J_TARGET = 41, R_NOTIFY = 42, R_ETHEREUM = 43,
+    R_PRE_POW = 47, R_HEIGHT = 48, J_ID = 49, J_BLOB = 50, J_TARGET = 51, R_NOTIFY = 52, R_ETHEREUM = 53,
     // Elsewhere
-    CAPABLE = 44, H_CLIENT = 45, H_SERVER = 46, T_BLOCKS = 47,
+    CAPABLE = 54, H_CLIENT = 55, H_SERVER = 56, T_BLOCKS = 57,
     /// `agent` is a string, whatever it says.
-    P_NAMED = 48,
+    P_NAMED = 58,
 }
 
-/// The bits of element `index` (3: any later one) of the parameter array, by its kind.
+/// A second, a third element of any kind.
+const A1_ANY: u64 = KINDS << 31;
+const A2_ANY: u64 = KINDS << 38;
+const KINDS: u64 = 0x7f;
+
+/// The bits of an element of this kind.
 #[inline(always)]
 pub(super) fn element(index: u8, kind: u16) -> u64 {
-    let kind = kind as u64;
-    match index {
-        // The kinds stand in the order of the bits.
-        0 => (kind & 0x7f) << 24,
-        1 => {
-            A1_ANY
-                | if kind & shape::HEX as u64 != 0 { A1_HEX } else { 0 }
-                | if kind & shape::NUMBER as u64 != 0 { A1_NUMBER } else { 0 }
-        }
-        _ => A2_ANY,
-    }
+    (kind as u64 & KINDS) << (24 + 7 * (index & 3))
 }
 
 // Groups of methods. A message is compared with the rows of its method's group only.
@@ -145,7 +139,7 @@ const fn rule(group: u8, need: u64, any: u64, dialect: Dialect, role: Role) -> R
 use Dialect::*;
 use Role::*;
 
-/// Every dialect. At most four rows a group; the first that fits wins.
+/// Every dialect. At most three rows a group; the first that fits wins.
 const RULES: &[Rule] = &[
     rule(ANSWER, R_ETHEREUM | R_NOTIFY, 0, EthereumStratum1, Server),
     rule(ANSWER, R_NOTIFY, 0, StratumV1, Server),
@@ -153,15 +147,15 @@ const RULES: &[Rule] = &[
     rule(HEAD, H_CLIENT, 0, GetWork, Opening),
     rule(HEAD, H_SERVER, 0, GetWork, Server),
     rule(HEAD, T_BLOCKS, 0, DaemonTopic, Follower),
-    rule(LOGIN, P_LOGIN | P_PASS, P_AGENT | WALLET | P_RIG, CryptoNote, Opening),
-    rule(LOGIN, P_LOGIN | P_AGENT, WALLET | P_RIG, CryptoNote, Opening),
-    rule(LOGIN, M_API_KEY, ID_LOGIN | WALLET, Beam, Opening),
+    rule(LOGIN, P_LOGIN | P_PASS, P_AGENT | ACCOUNT | P_RIG, CryptoNote, Opening),
+    rule(LOGIN, P_LOGIN | P_AGENT, ACCOUNT | P_RIG, CryptoNote, Opening),
+    rule(LOGIN, M_API_KEY, ID_LOGIN | ACCOUNT, Beam, Opening),
     rule(SUBSCRIBE, A0_STRING | A_ETHEREUM, 0, EthereumStratum1, Opening),
     rule(SUBSCRIBE, 0, A0_STRING | A0_LITERAL | EMPTY | P_ADDRESS, StratumV1, Opening),
     rule(SUBSCRIBE, P_PROTO | P_NAMED, 0, EthereumStratum2, Opening),
     rule(AUTHORIZE, A0_STRING, 0, StratumV1, Opening),
     rule(EXTEND, 0, A0_STRING | A0_NUMBER | A0_ARRAY | A0_OBJECT | EMPTY, StratumV1, Opening),
-    rule(MINING_SUBMIT, A0_STRING | A1_ANY | A2_ANY, 0, StratumV1, Submit),
+    rule(MINING_SUBMIT, A0_STRING, A2_ANY, StratumV1, Submit),
     rule(ETH_LOGIN, A0_STRING, 0, EthProxy, Opening),
     rule(ETH_GET_WORK, 0, EMPTY | M_WORKER | A0_STRING, EthProxy, Opening),
     rule(ETH_SUBMIT, A0_HEX | A1_HEX, 0, EthProxy, Submit),
@@ -175,14 +169,15 @@ const RULES: &[Rule] = &[
     rule(SUBMIT, P_JOB_ID | P_NONCE | P_RESULT, 0, CryptoNote, Submit),
     rule(SUBMIT, P_JOB_ID | P_NONCE | P_POW, 0, Grin, Submit),
     rule(SUBMIT, M_NONCE | M_OUTPUT, 0, Beam, Submit),
-    rule(NOTIFY, A0_STRING | A1_ANY, 0, StratumV1, Server),
+    rule(NOTIFY, A0_STRING, A1_ANY, StratumV1, Server),
     rule(SET, 0, A0_NUMBER | A0_HEX, StratumV1, Server),
     rule(TEMPLATE, R_PRE_POW | R_HEIGHT, 0, Grin, Server),
 ];
 
 /// Rows a group has room for.
-const WIDTH: usize = 4;
-const GROUPS: usize = 32;
+const WIDTH: usize = 3;
+/// Slots of the table: a power of two, so that a mask keeps an index inside.
+const SLOTS: usize = 64;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -194,8 +189,8 @@ struct Row {
 /// A row that nothing fits.
 const NONE: Row = Row { need: u64::MAX, any: 0 };
 
-static ROWS: [Row; GROUPS * WIDTH] = {
-    let mut rows = [NONE; GROUPS * WIDTH];
+static ROWS: [Row; SLOTS] = {
+    let mut rows = [NONE; SLOTS];
     let mut i = 0;
     while i < RULES.len() {
         rows[row_of(i)] = Row { need: RULES[i].need, any: RULES[i].any };
@@ -214,27 +209,34 @@ const fn row_of(i: usize) -> usize {
         }
         j += 1;
     }
-    assert!(nth < WIDTH);
+    assert!(nth < WIDTH && RULES[i].group as usize * WIDTH + nth < SLOTS);
     RULES[i].group as usize * WIDTH + nth
 }
 
-/// The row of the group that fits, plus one; 0 if none does.
+/// The row of the group that fits, plus one; 0 if none does. Without a branch: with them, the rows of two
+/// groups would make hundreds of paths, and the verifier walks them for each byte of a window.
 #[inline(always)]
 pub(super) fn judge(seen: u64, group: u8) -> u8 {
     let mut found = 0;
     for nth in (0..WIDTH).rev() {
-        let at = (group as usize * WIDTH + nth) % (GROUPS * WIDTH);
+        let at = (group as usize * WIDTH + nth) % SLOTS;
         let row = &ROWS[at];
-        if seen & row.need == row.need && seen & row.any != 0 {
-            found = at as u8 + 1;
-        }
+        let fits = (nonzero(row.need & !seen) ^ 1) & nonzero(seen & row.any);
+        found ^= (found ^ (at as u8 + 1)) & fits.wrapping_neg();
     }
     found
 }
 
+/// 0 for 0, 1 for anything else. In halves, since the compiler knows the usual ways and makes a branch of them.
+#[inline(always)]
+fn nonzero(x: u64) -> u8 {
+    const HALF: u64 = 0xffff_ffff;
+    ((((x & HALF) + HALF) >> 32) | (((x >> 32) + HALF) >> 32)) as u8
+}
+
 /// The meaning of each row.
-static FINDINGS: [Option<Finding>; GROUPS * WIDTH] = {
-    let mut findings = [None; GROUPS * WIDTH];
+static FINDINGS: [Option<Finding>; SLOTS] = {
+    let mut findings = [None; SLOTS];
     let mut i = 0;
     while i < RULES.len() {
         findings[row_of(i)] = Some(Finding { dialect: RULES[i].dialect, role: RULES[i].role });
@@ -246,5 +248,5 @@ static FINDINGS: [Option<Finding>; GROUPS * WIDTH] = {
 /// The meaning of what [`judge`] returned.
 #[inline(always)]
 pub(super) fn finding(found: u8) -> Option<Finding> {
-    if found == 0 { None } else { FINDINGS[found.wrapping_sub(1) as usize % (GROUPS * WIDTH)] }
+    if found == 0 { None } else { FINDINGS[found.wrapping_sub(1) as usize % SLOTS] }
 }

@@ -1,5 +1,7 @@
 //! What kind of value stands somewhere: its JSON type, and for a string what it is made of.
 
+use super::lex::Op;
+
 /// `true`, `false`, `null`.
 pub const LITERAL: u16 = 1;
 pub const NUMBER: u16 = 2;
@@ -16,114 +18,121 @@ pub const WALLET: u16 = 128;
 pub const AGENT: u16 = 256;
 pub const ANY: u16 = 0xffff;
 
-const ALL_HEX: u8 = 1;
-const IN_RUN: u8 = 2;
-const RUN_NOT_HEX: u8 = 4;
+/// Kind of the value that an [`Op`] from `Number` on begins. Shifted out of a constant and not read from a
+/// table: the compiler knows the range and would drop the mask that the verifier wants to see.
+#[inline(always)]
+pub const fn kind(op: u8) -> u16 {
+    const KINDS: u32 = NUMBER as u32 | (LITERAL as u32) << 8 | (OBJECT as u32) << 16 | (ARRAY as u32) << 24;
+    (KINDS >> (op.wrapping_sub(Op::Number as u8) & 3) * 8) as u16 & 0xff
+}
+
+const IN_RUN: u8 = 1;
+const RUN_NOT_HEX: u8 = 2;
+const ALL_HEX: u8 = 4;
 const LETTER: u8 = 8;
-/// A slash, a dash, or a dot between digits: what stands between a program's name and its version.
-const MARK: u8 = 16;
-/// The last character was a digit …
+/// The last character was a dot after a digit …
+const POINT: u8 = 16;
+/// … or a digit.
 const DIGIT: u8 = 32;
-/// … or a dot after a digit.
-const POINT: u8 = 64;
-/// Only of a character: a letter or a digit.
-const ALNUM: u8 = 128;
+/// A slash, a dash, or a dot between digits: what stands between a program's name and its version.
+const MARK: u8 = 64;
 
 /// State of an empty string.
 pub const START: u8 = ALL_HEX | IN_RUN;
 
 /// The first run of letters and digits in an address: base58 from 33 (Bitcoin's shortest) …
-const ADDRESS: u8 = 33;
+const ADDRESS: u16 = 33;
 /// … and when it is all hex, longer than any digest or UUID that a login may carry.
-const HEX_ADDRESS: u8 = 60;
+const HEX_ADDRESS: u16 = 60;
 /// A ticker is no longer than this.
-const TICKER: u8 = 8;
+const TICKER: u16 = 8;
 
-static CLASS: [u8; 256] = classes();
+/// What no later character can take away.
+const SETTLED: u8 = RUN_NOT_HEX | LETTER | MARK;
 
-const fn classes() -> [u8; 256] {
-    let mut table = [0; 256];
+/// What a letter or digit keeps of the shape, and what it adds. Any other byte adds nothing.
+static ALNUM: [(u8, u8); 256] = {
+    let mut table = [(SETTLED, 0); 256];
     let mut i = 0;
     while i < 256 {
         let byte = i as u8;
-        if byte.is_ascii_hexdigit() {
-            table[i] |= ALL_HEX;
-        }
-        if byte.is_ascii_alphabetic() {
-            table[i] |= LETTER;
-        }
-        if byte.is_ascii_digit() {
-            table[i] |= DIGIT;
-        }
-        if byte == b'.' {
-            table[i] |= POINT;
-        }
-        if byte.is_ascii_alphanumeric() {
-            table[i] |= ALNUM;
-        }
-        if matches!(byte, b'/' | b'-') {
-            table[i] |= MARK;
-        }
+        table[i] = if byte.is_ascii_digit() {
+            (!POINT, DIGIT)
+        } else if byte.is_ascii_hexdigit() {
+            (!(POINT | DIGIT), LETTER)
+        } else if byte.is_ascii_alphabetic() {
+            (!(POINT | DIGIT | ALL_HEX), LETTER | RUN_NOT_HEX)
+        } else {
+            (SETTLED, 0)
+        };
         i += 1;
     }
     table
+};
+
+/// 0 for 0, 1 for anything else, without a branch: each branch is walked anew for each byte by the verifier.
+#[inline(always)]
+pub const fn nonzero(x: u16) -> u16 {
+    ((x as u32 + 0xffff) >> 16) as u16
+}
+
+/// What a letter or digit adds to the length of the first run.
+#[inline(always)]
+pub const fn runs(shape: u8) -> u16 {
+    (shape & IN_RUN) as u16
+}
+
+/// Adds a letter or digit. (An `x` that may belong to `0x` is for [`any`].)
+#[inline(always)]
+pub fn alnum(shape: u8, byte: u8) -> u8 {
+    let (keep, add) = ALNUM[byte as usize];
+    // Outside of the first run, what it is made of is settled.
+    let add = add & !((!shape & IN_RUN) << 1);
+    // A digit after a point makes a mark.
+    let mark = (shape & POINT) << 2 & add << 1;
+    shape & keep | add | mark
 }
 
 /// Adds a character, the `len`-th of its string.
 #[inline(always)]
-pub fn step(shape: u8, run: u8, len: u16, byte: u8) -> (u8, u8) {
-    let class = CLASS[byte as usize];
-    let before = shape;
-    let mut shape = shape & !(DIGIT | POINT) | class & (LETTER | MARK | DIGIT);
-    if before & DIGIT != 0 {
-        shape |= class & POINT;
-    }
-    if before & POINT != 0 && class & DIGIT != 0 {
-        shape |= MARK;
-    }
-    let mut run = run;
-    if class & ALL_HEX == 0 && (byte != b'x' || len != 1) {
-        shape &= !ALL_HEX;
-    }
-    if shape & IN_RUN != 0 {
-        if class & ALNUM != 0 {
-            run = run.saturating_add(1);
-            if class & ALL_HEX == 0 {
-                shape |= RUN_NOT_HEX;
-            }
-        } else if byte == b':' && run <= TICKER {
+pub fn any(shape: u8, run: u16, len: u16, byte: u8) -> (u8, u16) {
+    let (keep, _) = ALNUM[byte as usize];
+    let mut next = alnum(shape, byte);
+    // Only letters and digits keep the run open.
+    let mut run = run.wrapping_add(runs(shape & keep));
+    match byte {
+        b'x' if len == 1 => next |= shape & ALL_HEX,
+        b'.' => next = shape & SETTLED | (shape & DIGIT) >> 1,
+        b'/' | b'-' => next = shape & SETTLED | MARK,
+        b':' if run <= TICKER && shape & IN_RUN != 0 => {
+            next = shape & (LETTER | MARK) | IN_RUN;
             run = 0;
-            shape &= !RUN_NOT_HEX;
-        } else {
-            shape &= !IN_RUN;
         }
+        _ => {}
     }
-    (shape, run)
+    (next, run)
 }
 
 /// Whether the string so far has hex digits only.
 #[inline(always)]
-pub fn is_hex(shape: u8) -> bool {
+pub const fn is_hex(shape: u8) -> bool {
     shape & ALL_HEX != 0
 }
 
-/// The kinds of a finished string.
+/// The kinds of a finished string. Without a branch, as [`nonzero`] says.
 #[inline(always)]
-pub fn of(shape: u8, run: u8, len: u16) -> u16 {
-    let mut kind = STRING;
-    if shape & ALL_HEX != 0 && len > 0 {
-        kind |= HEX;
-        if len >= 64 {
-            kind |= HASH;
-        }
-    }
-    if run >= HEX_ADDRESS || run >= ADDRESS && shape & RUN_NOT_HEX != 0 {
-        kind |= WALLET;
-    }
-    if shape & (LETTER | MARK) == LETTER | MARK {
-        kind |= AGENT;
-    }
-    kind
+pub const fn of(shape: u8, run: u16, len: u16) -> u16 {
+    let hex = (shape & ALL_HEX) as u16 / ALL_HEX as u16 & nonzero(len);
+    let hash = hex & nonzero(len >> 6);
+    let mixed = (shape & RUN_NOT_HEX) as u16 / RUN_NOT_HEX as u16;
+    let wallet = at_least(run, HEX_ADDRESS) | at_least(run, ADDRESS) & mixed;
+    let agent = (shape & LETTER) as u16 / LETTER as u16 & (shape & MARK) as u16 / MARK as u16;
+    STRING | hex * HEX | hash * HASH | wallet * WALLET | agent * AGENT
+}
+
+/// Whether `x` is at least `least`: 0 or 1. Both are below 2^15.
+const fn at_least(x: u16, least: u16) -> u16 {
+    (x.wrapping_sub(least) >> 15) ^ 1
 }
 
 /// Value of a hex digit; of any other byte, something.
@@ -140,7 +149,7 @@ mod tests {
     fn kinds(text: &str) -> u16 {
         let (mut shape, mut run) = (START, 0);
         for (i, byte) in text.bytes().enumerate() {
-            (shape, run) = step(shape, run, i as u16, byte);
+            (shape, run) = any(shape, run, i as u16, byte);
         }
         of(shape, run, text.len() as u16)
     }
@@ -164,6 +173,15 @@ mod tests {
             "da39a3ee5e6b4b0d3255bfef95601890afd80709.x",
         ] {
             assert_eq!(kinds(text) & WALLET, 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_and_digits_take_the_short_way_to_the_same_shape() {
+        for shape in 0..128 {
+            for byte in (0..=255_u8).filter(|b| b.is_ascii_alphanumeric() && *b != b'x') {
+                assert_eq!(any(shape, 7, 1, byte), (alnum(shape, byte), 7 + runs(shape)));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The words that carry structure, and what each means in which place.
 
 use super::rules::*;
-use super::shape;
+use super::shape::{self, nonzero};
 
 /// Places in which a word or the value under a word may set a bit. 0 is no place.
 #[derive(Clone, Copy)]
@@ -35,6 +35,7 @@ static PLACE: [u8; 16] = {
     table[CTX_PARAMS as usize] = Params as u8;
     table[CTX_RESULT as usize] = Result as u8;
     table[CTX_JOB as usize] = Job as u8;
+    table[super::CTX_LIST as usize] = Place::ParamsElement as u8;
     table[super::CTX_NESTED as usize] = Nested as u8;
     table[(CTX_CAPABILITIES | super::CTX_ARRAY) as usize] = Capability as u8;
     table
@@ -47,11 +48,11 @@ pub struct Word {
     group: u8,
     within: u8,
     child: u8,
-    effects: [(u8, u8, u16); 2],
+    effects: [(u8, u8, u16); 3],
 }
 
 const fn word(text: &'static str) -> Word {
-    Word { text: text.as_bytes(), group: OTHER, within: 0xff, child: 0, effects: [(0, 0, 0); 2] }
+    Word { text: text.as_bytes(), group: OTHER, within: 0xff, child: 0, effects: [(0, 0, 0); 3] }
 }
 
 impl Word {
@@ -68,7 +69,10 @@ impl Word {
     }
     /// In `place`, a value of one of `kinds` sets `bit`.
     const fn sets(mut self, place: Place, bit: u64, kinds: u16) -> Self {
-        let slot = if self.effects[0].0 == 0 { 0 } else { 1 };
+        let mut slot = 0;
+        while self.effects[slot].0 != 0 {
+            slot += 1;
+        }
         self.effects[slot] = (place as u8, bit.trailing_zeros() as u8, kinds);
         self
     }
@@ -79,11 +83,6 @@ pub const METHOD: u8 = 1;
 /// Index of the word `id`.
 pub const ID: u8 = 2;
 
-/// Index of the word `login`.
-const LOGIN_KEY: u8 = 3;
-/// Index of the word `api_key`.
-const API_KEY: u8 = 4;
-
 use super::{CTX_CAPABILITIES, CTX_ELEMENT, CTX_JOB, CTX_MESSAGE, CTX_PARAMS, CTX_RESULT};
 use Place::*;
 use shape::{AGENT, ANY, ARRAY, HASH, HEX, NUMBER, STRING};
@@ -92,8 +91,8 @@ const WORDS: &[Word] = &[
     word(""),
     word("method"),
     word("id"),
-    word("login").method(LOGIN).sets(Params, P_LOGIN, STRING).sets(Id, ID_LOGIN, STRING),
-    word("api_key").sets(Message, M_API_KEY, STRING),
+    word("login").method(LOGIN).sets(Params, P_LOGIN, STRING).sets(Params, ACCOUNT, shape::WALLET).sets(Id, ID_LOGIN, STRING),
+    word("api_key").sets(Message, M_API_KEY, STRING).sets(Message, ACCOUNT, shape::WALLET),
     // Containers
     word("params").opens(CTX_MESSAGE, CTX_PARAMS),
     word("body").opens(CTX_MESSAGE, CTX_PARAMS),
@@ -195,11 +194,10 @@ pub struct Entry {
     pub within: u8,
     /// That container's context.
     pub child: u8,
-    place: [u8; 2],
-    bit: [u8; 2],
-    #[doc(hidden)]
+    place: [u8; 3],
+    bit: [u8; 3],
     pad: u8,
-    kinds: [u16; 2],
+    kinds: [u16; 3],
 }
 
 const SLOTS: usize = 128;
@@ -211,24 +209,24 @@ static TABLE: [Entry; SLOTS] = {
         group: OTHER,
         within: 0xff,
         child: 0,
-        place: [0; 2],
-        bit: [0; 2],
+        place: [0; 3],
+        bit: [0; 3],
         pad: 0,
-        kinds: [0; 2],
+        kinds: [0; 3],
     }; SLOTS];
     let mut i = 0;
     while i < WORDS.len() {
         let word = &WORDS[i];
-        let (one, two) = (word.effects[0], word.effects[1]);
+        let [one, two, three] = word.effects;
         table[i] = Entry {
             hash: hash_of(word.text),
             group: word.group,
             within: word.within,
             child: word.child,
-            place: [one.0, two.0],
-            bit: [one.1, two.1],
+            place: [one.0, two.0, three.0],
+            bit: [one.1, two.1, three.1],
             pad: 0,
-            kinds: [one.2, two.2],
+            kinds: [one.2, two.2, three.2],
         };
         i += 1;
     }
@@ -283,7 +281,8 @@ static INDEX: [u8; BUCKETS] = {
 #[inline(always)]
 pub fn lookup(hash: u32) -> u8 {
     let index = INDEX[bucket(hash, FACTOR)];
-    if entry(index).hash == hash { index } else { 0 }
+    let differs = entry(index).hash ^ hash;
+    index & (nonzero((differs >> 16 | differs & 0xffff) as u16) as u8).wrapping_sub(1)
 }
 
 /// The word of an index.
@@ -298,24 +297,18 @@ pub fn place(context: u8) -> u8 {
     PLACE[context as usize % 16]
 }
 
-/// Whether the key, in a container of this context, names the account that is to be paid.
-#[inline(always)]
-pub fn names_account(key: u8, context: u8) -> bool {
-    key == LOGIN_KEY && context == CTX_PARAMS || key == API_KEY && context == CTX_MESSAGE
-}
-
-/// The bit that a value of `kind` sets under (or as) the word, in `place`.
+/// The bits that a value of `kind` sets under (or as) the word, in `place`.
 #[inline(always)]
 pub fn bits(index: u8, place: u8, kind: u16) -> u64 {
     let word = entry(index);
-    let mut bits = 0;
-    if word.place[0] == place && word.kinds[0] & kind != 0 {
-        bits = 1_u64 << (word.bit[0] % 64);
-    }
-    if word.place[1] == place && word.kinds[1] & kind != 0 {
-        bits |= 1_u64 << (word.bit[1] % 64);
-    }
-    bits
+    effect(word, 0, place, kind) | effect(word, 1, place, kind) | effect(word, 2, place, kind)
+}
+
+#[inline(always)]
+fn effect(word: &Entry, nth: usize, place: u8, kind: u16) -> u64 {
+    let elsewhere = nonzero((word.place[nth] ^ place) as u16);
+    let fits = nonzero(word.kinds[nth] & kind) & (elsewhere ^ 1);
+    (fits as u64) << (word.bit[nth] % 64)
 }
 
 #[cfg(test)]
@@ -336,7 +329,5 @@ mod tests {
     fn the_fixed_indexes_are_where_they_are_said_to_be() {
         assert_eq!(WORDS[METHOD as usize].text, b"method");
         assert_eq!(WORDS[ID as usize].text, b"id");
-        assert_eq!(WORDS[LOGIN_KEY as usize].text, b"login");
-        assert_eq!(WORDS[API_KEY as usize].text, b"api_key");
     }
 }
