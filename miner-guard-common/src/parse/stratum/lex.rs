@@ -32,39 +32,37 @@ pub const DONE: u8 = 14;
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Op {
-    /// A letter or digit of a string.
+    /// A letter or digit of a string, or of a line's first word.
     Take = 0,
     /// No character, although a string is being read.
-    Skip = 1,
+    Skip,
     /// A string begins.
-    Begin = 2,
+    Begin,
     /// A string ends.
-    End = 3,
-    Close = 4,
-    Colon = 5,
-    Comma = 6,
+    End,
+    Close,
+    Colon,
+    Comma,
     /// The colon after a line's first word: it is a header's name.
-    NameEnd = 7,
+    NameEnd,
     /// A line that was one word has ended.
-    NameLine = 8,
-    Number = 9,
-    Literal = 10,
-    Object = 11,
-    Array = 12,
+    NameLine,
+    Number,
+    Literal,
+    Object,
+    Array,
     /// Any other character of a string.
-    TakeOdd = 13,
+    TakeOdd,
     /// An escape that stands for a control character.
-    TakeControl = 14,
+    TakeControl,
     /// A character of a ZMTP frame that may be part of a word.
-    FrameTake = 15,
-    /// A further character of a line's first word.
-    NameTake = 16,
+    FrameTake,
     /// The first letter of a line.
-    NameBegin = 17,
+    NameBegin,
     /// A digit of a `\u` escape …
-    Unit = 18,
+    Unit,
     /// … and its last.
-    UnitLast = 19,
+    UnitLast,
 }
 
 /// Classes of bytes.
@@ -143,22 +141,29 @@ static CLASS: [u8; 256] = {
     table
 };
 
-/// A step: the next state, and the [`Op`].
+/// A step.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Step {
+    /// The next state.
     pub next: u8,
+    /// [`Op`]
     pub op: u8,
+    /// Added to the character: header names are the same in both cases, so letters are made small.
+    pub fold: u8,
+    #[doc(hidden)]
+    pub pad: u8,
 }
 
 static STEPS: [Step; STATES * CLASSES] = {
-    let mut steps = [Step { next: DONE, op: Op::Take as u8 }; STATES * CLASSES];
+    let mut steps = [Step { next: DONE, op: Op::Take as u8, fold: 0, pad: 0 }; STATES * CLASSES];
     let mut state = 0;
     while state < DONE {
         let mut class = 0;
         while class <= Last as u8 {
             let (next, op) = step_of(state, class);
-            steps[state as usize * CLASSES + class as usize] = Step { next, op: op as u8 };
+            steps[state as usize * CLASSES + class as usize] =
+                Step { next, op: op as u8, fold: if next == NAME { 0x20 } else { 0 }, pad: 0 };
             class += 1;
         }
         state += 1;
@@ -241,7 +246,7 @@ const fn head(state: u8, class: u8) -> (u8, Op) {
         c if is(c, Newline) => (LINE, Op::Take),
         c if is(c, Return) => (state, Op::Skip),
         c if is_word(c) && state == LINE => (NAME, Op::NameBegin),
-        c if is_word(c) && state == NAME => (NAME, Op::NameTake),
+        c if is_word(c) && state == NAME => (NAME, Op::Take),
         c if is(c, Class::Colon) && state == NAME => (REST, Op::NameEnd),
         c if is(c, Control) || is(c, Nul) || is(c, Eot) || is(c, High) || is(c, Mark) || is(c, Last) => (DONE, Op::Take),
         _ => (REST, Op::Take),

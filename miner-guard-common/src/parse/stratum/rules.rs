@@ -1,5 +1,6 @@
 //! Dialects: what must have been seen for a message to be one of theirs. A dialect is a few rows.
 
+use super::mask::nonzero_wide;
 use crate::abi::verdict::byte_enum;
 
 byte_enum! {
@@ -221,17 +222,10 @@ pub(super) fn judge(seen: u64, group: u8) -> u8 {
     for nth in (0..WIDTH).rev() {
         let at = (group as usize * WIDTH + nth) % SLOTS;
         let row = &ROWS[at];
-        let fits = (nonzero(row.need & !seen) ^ 1) & nonzero(seen & row.any);
+        let fits = (nonzero_wide(row.need & !seen) ^ 1) & nonzero_wide(seen & row.any);
         found ^= (found ^ (at as u8 + 1)) & fits.wrapping_neg();
     }
     found
-}
-
-/// 0 for 0, 1 for anything else. In halves, since the compiler knows the usual ways and makes a branch of them.
-#[inline(always)]
-fn nonzero(x: u64) -> u8 {
-    const HALF: u64 = 0xffff_ffff;
-    ((((x & HALF) + HALF) >> 32) | (((x >> 32) + HALF) >> 32)) as u8
 }
 
 /// The meaning of each row.

@@ -1,6 +1,6 @@
 //! What kind of value stands somewhere: its JSON type, and for a string what it is made of.
 
-use super::lex::Op;
+use super::mask::{choose, equal, nonzero, some};
 
 /// `true`, `false`, `null`.
 pub const LITERAL: u16 = 1;
@@ -18,14 +18,6 @@ pub const WALLET: u16 = 128;
 pub const AGENT: u16 = 256;
 pub const ANY: u16 = 0xffff;
 
-/// Kind of the value that an [`Op`] from `Number` on begins. Shifted out of a constant and not read from a
-/// table: the compiler knows the range and would drop the mask that the verifier wants to see.
-#[inline(always)]
-pub const fn kind(op: u8) -> u16 {
-    const KINDS: u32 = NUMBER as u32 | (LITERAL as u32) << 8 | (OBJECT as u32) << 16 | (ARRAY as u32) << 24;
-    (KINDS >> (op.wrapping_sub(Op::Number as u8) & 3) * 8) as u16 & 0xff
-}
-
 const IN_RUN: u8 = 1;
 const RUN_NOT_HEX: u8 = 2;
 const ALL_HEX: u8 = 4;
@@ -40,17 +32,43 @@ const MARK: u8 = 64;
 /// State of an empty string.
 pub const START: u8 = ALL_HEX | IN_RUN;
 
-/// The first run of letters and digits in an address: base58 from 33 (Bitcoin's shortest) …
-const ADDRESS: u16 = 33;
+/// The first run of letters and digits in an address is so long (the shortest, Bitcoin's, may have 33) …
+const ADDRESS: usize = 32;
 /// … and when it is all hex, longer than any digest or UUID that a login may carry.
-const HEX_ADDRESS: u16 = 60;
-/// A ticker is no longer than this.
-const TICKER: u16 = 8;
+const HEX_ADDRESS: usize = 60;
+/// A ticker is shorter than this.
+const TICKER: usize = 8;
+
+const LONG: u8 = 1;
+const VERY_LONG: u8 = 2;
+const SHORT: u8 = 4;
+
+/// Classes of a run by a quarter of its length.
+static RUNS: [u8; 512] = {
+    let mut table = [LONG | VERY_LONG; 512];
+    let mut i = 0;
+    while i < HEX_ADDRESS / 4 {
+        table[i] = if i < TICKER / 4 {
+            SHORT
+        } else if i < ADDRESS / 4 {
+            0
+        } else {
+            LONG
+        };
+        i += 1;
+    }
+    table
+};
+
+#[inline(always)]
+fn class(run: u16) -> u8 {
+    RUNS[run as usize / 4 % 512]
+}
 
 /// What no later character can take away.
 const SETTLED: u8 = RUN_NOT_HEX | LETTER | MARK;
 
-/// What a letter or digit keeps of the shape, and what it adds. Any other byte adds nothing.
+/// What a character keeps of the shape, and what it adds.
 static ALNUM: [(u8, u8); 256] = {
     let mut table = [(SETTLED, 0); 256];
     let mut i = 0;
@@ -62,6 +80,8 @@ static ALNUM: [(u8, u8); 256] = {
             (!(POINT | DIGIT), LETTER)
         } else if byte.is_ascii_alphabetic() {
             (!(POINT | DIGIT | ALL_HEX), LETTER | RUN_NOT_HEX)
+        } else if matches!(byte, b'/' | b'-') {
+            (SETTLED, MARK)
         } else {
             (SETTLED, 0)
         };
@@ -69,12 +89,6 @@ static ALNUM: [(u8, u8); 256] = {
     }
     table
 };
-
-/// 0 for 0, 1 for anything else, without a branch: each branch is walked anew for each byte by the verifier.
-#[inline(always)]
-pub const fn nonzero(x: u16) -> u16 {
-    ((x as u32 + 0xffff) >> 16) as u16
-}
 
 /// What a letter or digit adds to the length of the first run.
 #[inline(always)]
@@ -97,42 +111,34 @@ pub fn alnum(shape: u8, byte: u8) -> u8 {
 #[inline(always)]
 pub fn any(shape: u8, run: u16, len: u16, byte: u8) -> (u8, u16) {
     let (keep, _) = ALNUM[byte as usize];
-    let mut next = alnum(shape, byte);
     // Only letters and digits keep the run open.
-    let mut run = run.wrapping_add(runs(shape & keep));
-    match byte {
-        b'x' if len == 1 => next |= shape & ALL_HEX,
-        b'.' => next = shape & SETTLED | (shape & DIGIT) >> 1,
-        b'/' | b'-' => next = shape & SETTLED | MARK,
-        b':' if run <= TICKER && shape & IN_RUN != 0 => {
-            next = shape & (LETTER | MARK) | IN_RUN;
-            run = 0;
-        }
-        _ => {}
-    }
+    let run = run.wrapping_add(runs(shape & keep));
+    let mut next = alnum(shape, byte);
+    next |= shape & ALL_HEX & equal(byte, b'x') & !some(len ^ 1);
+    next |= (shape & DIGIT) >> 1 & equal(byte, b'.');
+    let ticker = equal(byte, b':') & some((shape & IN_RUN) as u16) & some((class(run) & SHORT) as u16);
+    next = choose(ticker, shape & (LETTER | MARK) | IN_RUN, next);
+    let run = run & !(ticker as i8 as i16 as u16);
     (next, run)
 }
 
-/// Whether the string so far has hex digits only.
+/// All ones if the string so far has hex digits only.
 #[inline(always)]
-pub const fn is_hex(shape: u8) -> bool {
-    shape & ALL_HEX != 0
+pub fn all_hex(shape: u8) -> u8 {
+    some((shape & ALL_HEX) as u16)
 }
 
-/// The kinds of a finished string. Without a branch, as [`nonzero`] says.
+/// The kinds of a finished string. Without a branch.
 #[inline(always)]
-pub const fn of(shape: u8, run: u16, len: u16) -> u16 {
-    let hex = (shape & ALL_HEX) as u16 / ALL_HEX as u16 & nonzero(len);
+pub fn of(shape: u8, run: u16, len: u16) -> u16 {
+    let shape = shape as u16;
+    let hex = shape / ALL_HEX as u16 & nonzero(len) & 1;
     let hash = hex & nonzero(len >> 6);
-    let mixed = (shape & RUN_NOT_HEX) as u16 / RUN_NOT_HEX as u16;
-    let wallet = at_least(run, HEX_ADDRESS) | at_least(run, ADDRESS) & mixed;
-    let agent = (shape & LETTER) as u16 / LETTER as u16 & (shape & MARK) as u16 / MARK as u16;
+    let mixed = shape / RUN_NOT_HEX as u16 & 1;
+    let class = class(run) as u16;
+    let wallet = class >> 1 & 1 | class & mixed;
+    let agent = shape / LETTER as u16 & shape / MARK as u16 & 1;
     STRING | hex * HEX | hash * HASH | wallet * WALLET | agent * AGENT
-}
-
-/// Whether `x` is at least `least`: 0 or 1. Both are below 2^15.
-const fn at_least(x: u16, least: u16) -> u16 {
-    (x.wrapping_sub(least) >> 15) ^ 1
 }
 
 /// Value of a hex digit; of any other byte, something.

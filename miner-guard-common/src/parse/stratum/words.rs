@@ -1,7 +1,9 @@
 //! The words that carry structure, and what each means in which place.
 
 use super::rules::*;
-use super::shape::{self, nonzero};
+use super::context;
+use super::mask::{equal, nonzero, some};
+use super::shape;
 
 /// Places in which a word or the value under a word may set a bit. 0 is no place.
 #[derive(Clone, Copy)]
@@ -31,13 +33,13 @@ pub enum Place {
 /// Place of a value by its container's context code, arrays from 8 on.
 static PLACE: [u8; 16] = {
     let mut table = [0; 16];
-    table[CTX_MESSAGE as usize] = Message as u8;
-    table[CTX_PARAMS as usize] = Params as u8;
-    table[CTX_RESULT as usize] = Result as u8;
-    table[CTX_JOB as usize] = Job as u8;
-    table[super::CTX_LIST as usize] = Place::ParamsElement as u8;
-    table[super::CTX_NESTED as usize] = Nested as u8;
-    table[(CTX_CAPABILITIES | super::CTX_ARRAY) as usize] = Capability as u8;
+    table[context::MESSAGE as usize] = Message as u8;
+    table[context::PARAMS as usize] = Params as u8;
+    table[context::RESULT as usize] = Result as u8;
+    table[context::JOB as usize] = Job as u8;
+    table[context::LIST as usize] = Place::ParamsElement as u8;
+    table[context::NESTED as usize] = Nested as u8;
+    table[(context::CAPABILITIES | context::ARRAY) as usize] = Capability as u8;
     table
 };
 
@@ -83,7 +85,7 @@ pub const METHOD: u8 = 1;
 /// Index of the word `id`.
 pub const ID: u8 = 2;
 
-use super::{CTX_CAPABILITIES, CTX_ELEMENT, CTX_JOB, CTX_MESSAGE, CTX_PARAMS, CTX_RESULT};
+
 use Place::*;
 use shape::{AGENT, ANY, ARRAY, HASH, HEX, NUMBER, STRING};
 
@@ -94,11 +96,11 @@ const WORDS: &[Word] = &[
     word("login").method(LOGIN).sets(Params, P_LOGIN, STRING).sets(Params, ACCOUNT, shape::WALLET).sets(Id, ID_LOGIN, STRING),
     word("api_key").sets(Message, M_API_KEY, STRING).sets(Message, ACCOUNT, shape::WALLET),
     // Containers
-    word("params").opens(CTX_MESSAGE, CTX_PARAMS),
-    word("body").opens(CTX_MESSAGE, CTX_PARAMS),
-    word("result").opens(CTX_MESSAGE, CTX_RESULT).sets(Params, P_RESULT, HASH),
-    word("job").opens(CTX_RESULT, CTX_JOB).method(JOB),
-    word("capabilities").opens(CTX_ELEMENT, CTX_CAPABILITIES),
+    word("params").opens(context::MESSAGE, context::PARAMS),
+    word("body").opens(context::MESSAGE, context::PARAMS),
+    word("result").opens(context::MESSAGE, context::RESULT).sets(Params, P_RESULT, HASH),
+    word("job").opens(context::RESULT, context::JOB).method(JOB),
+    word("capabilities").opens(context::ELEMENT, context::CAPABILITIES),
     // CryptoNote and its kin
     word("pass").sets(Params, P_PASS, ANY),
     word("agent").sets(Params, P_AGENT, AGENT).sets(Params, P_NAMED, STRING),
@@ -282,7 +284,7 @@ static INDEX: [u8; BUCKETS] = {
 pub fn lookup(hash: u32) -> u8 {
     let index = INDEX[bucket(hash, FACTOR)];
     let differs = entry(index).hash ^ hash;
-    index & (nonzero((differs >> 16 | differs & 0xffff) as u16) as u8).wrapping_sub(1)
+    index & !some((differs >> 16 | differs) as u16)
 }
 
 /// The word of an index.
@@ -306,8 +308,7 @@ pub fn bits(index: u8, place: u8, kind: u16) -> u64 {
 
 #[inline(always)]
 fn effect(word: &Entry, nth: usize, place: u8, kind: u16) -> u64 {
-    let elsewhere = nonzero((word.place[nth] ^ place) as u16);
-    let fits = nonzero(word.kinds[nth] & kind) & (elsewhere ^ 1);
+    let fits = nonzero(word.kinds[nth] & kind) & equal(word.place[nth], place) as u16;
     (fits as u64) << (word.bit[nth] % 64)
 }
 
