@@ -36,8 +36,22 @@ struct Masks {
 
 static MASKS: [Masks; 32] = {
     let none = Masks {
-        begin: 0, take: 0, control: 0, unit: 0, decoded: 0, end: 0, opens: 0, close: 0, colon: 0, comma: 0,
-        name_end: 0, line: 0, head: 0, topic: 0, kind: 0, array: 0,
+        begin: 0,
+        take: 0,
+        control: 0,
+        unit: 0,
+        decoded: 0,
+        end: 0,
+        opens: 0,
+        close: 0,
+        colon: 0,
+        comma: 0,
+        name_end: 0,
+        line: 0,
+        head: 0,
+        topic: 0,
+        kind: 0,
+        array: 0,
     };
     let mut table = [none; 32];
     table[Op::Begin as usize].begin = 0xff;
@@ -167,7 +181,7 @@ fn open(s: &mut Stratum, m: u8, array: u8) {
     let outer = s.context;
     let fixed = OPENS[outer as usize % 16][array as usize % 2];
     let word = words::entry(s.key);
-    let by_key = choose(equal(word.within, outer), word.child, JUNK) | array * ARRAY;
+    let by_key = choose(equal(word.within, outer), word.child, JUNK) | (array * ARRAY);
     let inner = choose(equal(fixed, BY_KEY), by_key, fixed);
 
     let message = m & equal(inner, MESSAGE);

@@ -98,7 +98,10 @@ enum Class {
     High,
     Last,
 }
-use Class::*;
+use Class::{
+    BF, Backslash, CloseAny, Control, Digit, Eot, HexLetter, High, Last, Letter, LowerU, LowerX, Mark, Minus,
+    Newline, Nrt, Nul, OpenArray, OpenObject, Printable, Quote, Return, Space, Underscore,
+};
 
 const CLASSES: usize = 32;
 const STATES: usize = 16;
@@ -218,7 +221,9 @@ const fn root(state: u8, class: u8) -> (u8, Op) {
         // How ZMTP's greeting and its frames begin.
         c if (is(c, Nul) || is(c, Eot) || is(c, Last)) && state == START => (FRAMES, Op::Begin),
         // Digits: the size of an HTTP chunk, or of a netstring. Some put a NUL after each message.
-        c if is_space(c) || is(c, Class::Comma) || is(c, Class::Colon) || is(c, Digit) || is(c, Nul) => (ROOT, Op::Take),
+        c if is_space(c) || is(c, Class::Comma) || is(c, Class::Colon) || is(c, Digit) || is(c, Nul) => {
+            (ROOT, Op::Take)
+        }
         _ => (DONE, Op::Take),
     }
 }
@@ -248,7 +253,9 @@ const fn head(state: u8, class: u8) -> (u8, Op) {
         c if is_word(c) && state == LINE => (NAME, Op::NameBegin),
         c if is_word(c) && state == NAME => (NAME, Op::Take),
         c if is(c, Class::Colon) && state == NAME => (REST, Op::NameEnd),
-        c if is(c, Control) || is(c, Nul) || is(c, Eot) || is(c, High) || is(c, Mark) || is(c, Last) => (DONE, Op::Take),
+        c if is(c, Control) || is(c, Nul) || is(c, Eot) || is(c, High) || is(c, Mark) || is(c, Last) => {
+            (DONE, Op::Take)
+        }
         _ => (REST, Op::Take),
     }
 }

@@ -132,13 +132,13 @@ pub fn all_hex(shape: u8) -> u8 {
 #[inline(always)]
 pub fn of(shape: u8, run: u16, len: u16) -> u16 {
     let shape = shape as u16;
-    let hex = shape / ALL_HEX as u16 & nonzero(len) & 1;
+    let hex = (shape / ALL_HEX as u16) & nonzero(len) & 1;
     let hash = hex & nonzero(len >> 6);
-    let mixed = shape / RUN_NOT_HEX as u16 & 1;
+    let mixed = (shape / RUN_NOT_HEX as u16) & 1;
     let class = class(run) as u16;
     let wallet = class >> 1 & 1 | class & mixed;
-    let agent = shape / LETTER as u16 & shape / MARK as u16 & 1;
-    STRING | hex * HEX | hash * HASH | wallet * WALLET | agent * AGENT
+    let agent = (shape / LETTER as u16) & (shape / MARK as u16) & 1;
+    STRING | (hex * HEX) | (hash * HASH) | (wallet * WALLET) | (agent * AGENT)
 }
 
 /// Value of a hex digit; of any other byte, something.

@@ -1,8 +1,8 @@
 //! The words that carry structure, and what each means in which place.
 
-use super::rules::*;
 use super::context;
 use super::mask::{equal, nonzero, some};
+use super::rules::*;
 use super::shape;
 
 /// Places in which a word or the value under a word may set a bit. 0 is no place.
@@ -37,7 +37,7 @@ static PLACE: [u8; 16] = {
     table[context::PARAMS as usize] = Params as u8;
     table[context::RESULT as usize] = Result as u8;
     table[context::JOB as usize] = Job as u8;
-    table[context::LIST as usize] = Place::ParamsElement as u8;
+    table[context::LIST as usize] = ParamsElement as u8;
     table[context::NESTED as usize] = Nested as u8;
     table[(context::CAPABILITIES | context::ARRAY) as usize] = Capability as u8;
     table
@@ -85,7 +85,6 @@ pub const METHOD: u8 = 1;
 /// Index of the word `id`.
 pub const ID: u8 = 2;
 
-
 use Place::*;
 use shape::{AGENT, ANY, ARRAY, HASH, HEX, NUMBER, STRING};
 
@@ -93,7 +92,11 @@ const WORDS: &[Word] = &[
     word(""),
     word("method"),
     word("id"),
-    word("login").method(LOGIN).sets(Params, P_LOGIN, STRING).sets(Params, ACCOUNT, shape::WALLET).sets(Id, ID_LOGIN, STRING),
+    word("login")
+        .method(LOGIN)
+        .sets(Params, P_LOGIN, STRING)
+        .sets(Params, ACCOUNT, shape::WALLET)
+        .sets(Id, ID_LOGIN, STRING),
     word("api_key").sets(Message, M_API_KEY, STRING).sets(Message, ACCOUNT, shape::WALLET),
     // Containers
     word("params").opens(context::MESSAGE, context::PARAMS),
