@@ -21,7 +21,9 @@ use crate::{
     verdict::Decision,
 };
 
-type Image = Array<Block, 2, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
+/// The values are arrays, and not [`Block`]s, in the map's BTF: 5.15 to 6.2 take a new generation, which is made without
+/// BTF, only if it looks like this template, and they see a difference where the template's value is a struct.
+type Image = Array<[u32; 16], 2, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 
 /// One slot: replacing what it holds replaces the whole policy at once.
 #[btf_map]
@@ -46,7 +48,9 @@ impl Generation {
 impl Blocks for Generation {
     #[inline(always)]
     fn block(&self, index: u32) -> Option<&Block> {
-        self.0.get(index)
+        // SAFETY: a Block is repr(C) around exactly this array. The values of an mmap-able array map begin on a page and
+        // are 64 bytes each, so that a Block's alignment holds too.
+        self.0.get(index).map(|words| unsafe { &*core::ptr::from_ref(words).cast::<Block>() })
     }
 }
 
