@@ -63,7 +63,7 @@ fn the_doctor_leaves_nothing_behind() -> Result<Done> {
     let before = names()?;
     diagnosis(&post)?;
     ensure!(names()? == before, "cgroups before {before:?}, after {:?}", names()?);
-    let pins: Vec<_> = std::fs::read_dir(post.path("bpf"))?.collect();
-    ensure!(pins.is_empty(), "still pinned: {pins:?}");
+    let pins = post.path("bpf/miner-guard");
+    ensure!(!pins.exists() || std::fs::read_dir(&pins)?.next().is_none(), "still pinned: {}", pins.display());
     Ok(Done::Passed)
 }
