@@ -5,6 +5,7 @@
 
 mod control;
 mod inspect;
+mod memory;
 mod rules;
 mod start;
 mod tell;
@@ -108,6 +109,8 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
     eprintln!("ready");
     // Absent systemd is not an error.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+
+    memory::give_back();
 
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -18,6 +18,7 @@ use miner_guard_common::{
 use super::{
     DaemonError, RunOptions,
     inspect::{Inspected, Inspectors, SharedRules},
+    memory,
     rules::{FileRules, RuleBook},
     tell::Teller,
     unload_at_stop,
@@ -147,6 +148,7 @@ impl Guard {
         // Listed files and allowed programs may differ: every file is asked anew.
         self.tables.forget_files()?;
         self.apply_file_rules();
+        memory::give_back();
         Ok(())
     }
 

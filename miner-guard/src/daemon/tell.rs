@@ -32,6 +32,8 @@ pub struct Teller {
     hub: Hub,
     /// The policies of the newest generations: a record may be a little older than a reload.
     policies: Vec<(u64, Arc<RuleBook>)>,
+    /// Records that the kernel had held back when the flood table was last seen empty.
+    held_seen: u64,
     /// Losses told so far.
     told_losses: BTreeMap<&'static str, u64>,
     /// Losses of the daemon's own, by cause.
@@ -52,6 +54,7 @@ impl Teller {
             out: Stream::new(io::stdout(), options.format.clone()),
             hub,
             policies: Vec::new(),
+            held_seen: 0,
             told_losses: BTreeMap::new(),
             own_losses: BTreeMap::new(),
             events: Verdict::ALL.iter().map(|v| (v.name(), 0)).collect(),
@@ -176,14 +179,17 @@ impl Guard {
         for e in self.teller.aggregator.tick(now) {
             self.teller.emit(&e, None);
         }
-        // Processes that fell silent after a flood: their last counts would else never be told.
-        let held: u64 = self
-            .tables
-            .take_floods(now.saturating_sub(FLOOD_WINDOW_NS))
-            .iter()
-            .map(|(_, n)| u64::from(*n))
-            .sum();
-        self.teller.lose("aggregated", held);
+        // Processes that fell silent after a flood: their last counts would else never be told. The table is walked
+        // only when something was held back.
+        let held_ever =
+            self.tables.losses().iter().find(|(l, _)| *l == Loss::Aggregated).map_or(0, |(_, n)| *n);
+        if held_ever != self.teller.held_seen {
+            let ended = self.tables.take_floods(now.saturating_sub(FLOOD_WINDOW_NS));
+            self.teller.lose("aggregated", ended.iter().map(|(_, n)| u64::from(*n)).sum());
+            if !self.tables.floods() {
+                self.teller.held_seen = held_ever;
+            }
+        }
         let aggregated = self.teller.aggregator.take_lost();
         self.teller.lose("aggregated", aggregated);
         let dropped = self.teller.out.take_dropped();

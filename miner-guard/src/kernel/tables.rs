@@ -143,6 +143,12 @@ impl Tables {
         Loss::ALL.iter().map(|l| (*l, sum(l))).collect()
     }
 
+    /// Whether any process has records that were held back and not told.
+    pub fn floods(&self) -> bool {
+        let held = |v: &[u8; FLOOD]| Flood::read_from_bytes(v).is_ok_and(|f| f.held > 0);
+        self.flood.iter().filter_map(Result::ok).any(|(_, v)| held(&v))
+    }
+
     /// Takes the counts of records that were held back in windows that began before `before_ns`
     /// (`CLOCK_MONOTONIC`): their process fell silent, so no later record tells of them.
     pub fn take_floods(&mut self, before_ns: u64) -> Vec<(FloodKey, u32)> {
