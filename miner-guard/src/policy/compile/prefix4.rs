@@ -61,13 +61,34 @@ impl Build<'_> {
             None => 0,
             Some(s) if s.first > to => 0,
             Some(s) if s.first <= from && s.last >= to => s.tag,
-            Some(_) => {
-                let bits = bits.saturating_sub(8);
-                let cells: [u32; 256] =
-                    std::array::from_fn(|c| self.value(from + ((c as u128) << bits), bits));
-                self.chunk(&cells)
+            Some(_) => self.cells(from, to, bits.saturating_sub(8)),
+        }
+    }
+
+    /// The chunk of 256 cells of `2^bits` addresses each, run by run: most cells are like their neighbour.
+    fn cells(&mut self, from: u128, to: u128, bits: u32) -> u32 {
+        let mut cells = [0; 256];
+        let mut c = 0;
+        while c < 256 {
+            let start = from + ((c as u128) << bits);
+            while self.steps.get(self.next).is_some_and(|s| s.last < start) {
+                self.next += 1;
+            }
+            let Some(&step) = self.steps.get(self.next).filter(|s| s.first <= to) else { break };
+            let begins = (step.first.max(start) - from) >> bits;
+            // Cells up to the one where the step begins are empty; those that it covers whole are its own.
+            let ends = (step.last.min(to) + 1 - from) >> bits;
+            let whole = step.first <= from + (begins << bits);
+            c = begins as usize;
+            if whole && ends > begins {
+                cells[c..ends as usize].fill(step.tag);
+                c = ends as usize;
+            } else {
+                cells[c] = self.value(from + (begins << bits), bits);
+                c += 1;
             }
         }
+        self.chunk(&cells)
     }
 
     fn chunk(&mut self, cells: &[u32; 256]) -> u32 {
