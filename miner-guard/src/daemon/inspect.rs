@@ -5,7 +5,10 @@
 
 use std::{
     fs::{self, File},
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -104,7 +107,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     let loaded = is_loader(&started).then(|| loaded_file(&proc, &record));
     let (judged, remember) = match &loaded {
         None => {
-            let judged = judge(identifier, rules, &started, fs::read_link(&exe).ok().as_deref());
+            let judged = judge(identifier, rules, &started);
             let known = judged.to_keep();
             (judged, vec![(&started, record.file, known)])
         }
@@ -112,10 +115,10 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
             let loader = FileVerdict { flags: LOADER, ..Judged::clean().to_keep() };
             let mut remember = vec![(&started, record.file, loader)];
             let judged = match target {
-                Some((file, path)) => judge(identifier, rules, file, Some(path)),
+                Some(file) => judge(identifier, rules, file),
                 None => Judged::clean(),
             };
-            if let (true, Some((file, _))) = (judged.verdict.stops(), target)
+            if let (true, Some(file)) = (judged.verdict.stops(), target)
                 && let Ok(meta) = file.metadata()
             {
                 remember.push((file, file_id(&meta), judged.to_keep()));
@@ -167,9 +170,11 @@ impl Judged {
     }
 }
 
-fn judge(identifier: &Identifier, rules: &FileRules, file: &File, path: Option<&Path>) -> Judged {
+fn judge(identifier: &Identifier, rules: &FileRules, file: &File) -> Judged {
     let clean = Judged::clean();
-    if let Some(listed) = path.and_then(|p| rules.look_up(p, file)) {
+    // Of the open file: the process may be gone, and with it `/proc/PID/exe`.
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+    if let Some(listed) = rules.look_up(&path, file) {
         return Judged {
             verdict: listed.verdict,
             reason: listed.reason,
@@ -215,8 +220,7 @@ pub struct Explained {
 /// Answers for a file what an inspection would, without consequences.
 pub fn explain(rules: &FileRules, path: &Path) -> std::io::Result<Explained> {
     let file = open(path).ok_or_else(|| std::io::Error::other("it cannot be read, or is no regular file"))?;
-    let name = fs::read_link(path).unwrap_or_else(|_| path.to_owned());
-    let judged = judge(&Identifier::new(), rules, &file, Some(&name));
+    let judged = judge(&Identifier::new(), rules, &file);
     let mut evidence = judged.evidence;
     if evidence.is_empty() {
         evidence.push("nothing in it says miner".into());
@@ -302,7 +306,7 @@ fn exports(bytes: &[u8], names: &[&[u8]]) -> object::Result<bool> {
 }
 
 /// The program that a loader was told to run: its first argument that is no option.
-fn loaded_file(proc: &Path, record: &ExecRecord) -> Option<(File, PathBuf)> {
+fn loaded_file(proc: &Path, record: &ExecRecord) -> Option<File> {
     /// Options of ld.so that take a value as the next argument.
     const WITH_VALUE: [&[u8]; 6] = [
         b"--library-path",
@@ -321,10 +325,9 @@ fn loaded_file(proc: &Path, record: &ExecRecord) -> Option<(File, PathBuf)> {
             break Path::new(std::ffi::OsStr::from_bytes(arg));
         }
     };
-    let file = match target.strip_prefix("/") {
+    match target.strip_prefix("/") {
         // When the process is gone its root is too: ours is the same, unless it was in a container.
         Ok(inside) => open(&proc.join("root").join(inside)).or_else(|| open(target)),
         Err(_) => open(&proc.join("cwd").join(target)),
-    };
-    Some((file?, target.to_owned()))
+    }
 }
