@@ -5,6 +5,7 @@
 
 mod connect_routes;
 mod doctor;
+mod exec_stop;
 mod machine;
 
 use std::process::ExitCode;
@@ -32,5 +33,8 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
+    [machine::cases(), doctor::cases(), connect_routes::cases(), exec_stop::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

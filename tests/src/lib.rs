@@ -7,6 +7,7 @@
 //! | [`init`] | the same tests as /init of a virtual machine |
 //! | [`cgroup`] | scratch cgroups: the only place where enforcement reaches |
 //! | [`guard`] | the guard as an operator starts it |
+//! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
 //! | [`route`] | every way of a program to reach an address, each in a process of its own |
 //! | [`sys`] | the system calls that std does not have: most of the unsafe code is there |
@@ -16,6 +17,7 @@ pub mod cgroup;
 pub mod guard;
 pub mod init;
 pub mod listener;
+pub mod program;
 pub mod route;
 pub mod sandbox;
 pub mod scratch;
