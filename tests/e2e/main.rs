@@ -4,20 +4,22 @@
 //! that tries a route.
 
 mod connect_routes;
+mod crash;
 mod doctor;
 mod exec_stop;
 mod machine;
+mod policy_swap;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{init, route, sandbox};
+use miner_guard_tests::{init, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if route::serve() {
+    if route::serve() || work::serve() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -33,8 +35,15 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases(), exec_stop::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        machine::cases(),
+        doctor::cases(),
+        connect_routes::cases(),
+        exec_stop::cases(),
+        policy_swap::cases(),
+        crash::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

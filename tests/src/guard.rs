@@ -170,6 +170,33 @@ impl Guard {
         self.stdout.try_iter().map(|line| parse(&line)).collect()
     }
 
+    /// Takes events until `last` says that one is the last.
+    ///
+    /// # Errors
+    /// When that one does not come within [`PATIENCE`], or when a line is not JSON.
+    pub fn each_event(&mut self, mut last: impl FnMut(Value) -> bool) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let line = self
+                .stdout
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .context("the last event did not come")?;
+            if last(parse(&line)?) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// [`Self::stop`], and the events that nobody asked for until then.
+    pub fn stop_with_events(mut self) -> Result<(ExitStatus, Vec<Value>)> {
+        let (_, nothing) = mpsc::channel();
+        let stdout = std::mem::replace(&mut self.stdout, nothing);
+        let status = self.stop()?;
+        // The reading thread ends with the output, which has ended with the daemon.
+        let events = stdout.iter().map(|line| parse(&line)).collect::<Result<_>>()?;
+        Ok((status, events))
+    }
+
     /// Sends a signal to the daemon.
     pub fn signal(&self, signal: libc::c_int) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id())?;

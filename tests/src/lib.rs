@@ -10,6 +10,7 @@
 //! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
 //! | [`route`] | every way of a program to reach an address, each in a process of its own |
+//! | [`work`] | connecting over and over, or by a chosen name, in a process of its own |
 //! | [`sys`] | the system calls that std does not have: most of the unsafe code is there |
 
 pub mod case;
@@ -22,6 +23,7 @@ pub mod route;
 pub mod sandbox;
 pub mod scratch;
 pub mod sys;
+pub mod work;
 
 /// How long anything that must happen may take: a slow virtual machine on a busy host, and not a moment to sleep for.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

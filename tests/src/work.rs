@@ -1,0 +1,203 @@
+//! Work that a test has done inside a scratch cgroup by this very program, started again with a hidden argument.
+
+use std::{
+    ffi::{CString, OsStr},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::unix::ffi::OsStrExt as _,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cgroup::Cgroup;
+
+/// The hidden first argument.
+const ARGUMENT: &str = "--work";
+
+/// What [`Loop`] saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// connect() gave 0.
+    pub through: u64,
+    /// connect() gave EPERM.
+    pub denied: u64,
+    /// connect() gave another error.
+    pub other: u64,
+}
+
+impl Seen {
+    /// All attempts.
+    pub fn all(self) -> u64 {
+        self.through + self.denied + self.other
+    }
+}
+
+/// A process with a thread for each address, that connects (UDP: nothing is sent) over and over.
+pub struct Loop {
+    child: Child,
+    addresses: usize,
+}
+
+impl Loop {
+    /// Starts it in `cgroup`, and waits until each thread has connected once.
+    pub fn start(cgroup: &Cgroup, to: &[SocketAddr]) -> Result<Self> {
+        let mut command = cgroup.command("/proc/self/exe")?;
+        command.args([ARGUMENT, "loop"]).args(to.iter().map(SocketAddr::to_string));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut byte = [0; 1];
+        child
+            .stdout
+            .as_mut()
+            .context("no stdout")?
+            .read_exact(&mut byte)
+            .context("the loop did not start")?;
+        Ok(Self { child, addresses: to.len() })
+    }
+
+    /// Ends it and gives what it saw, in the order of the addresses.
+    pub fn stop(mut self) -> Result<Vec<Seen>> {
+        drop(self.child.stdin.take());
+        let stdout = BufReader::new(self.child.stdout.take().context("no stdout")?);
+        let seen = stdout
+            .lines()
+            .map(|line| {
+                let line = line?;
+                let mut numbers = line.split_whitespace().map(str::parse);
+                let mut next = || numbers.next().context("a number is missing")?.context("not a number");
+                Ok(Seen { through: next()?, denied: next()?, other: next()? })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        ensure!(seen.len() == self.addresses, "the loop ended early");
+        self.child.wait()?;
+        Ok(seen)
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One process that connects `times` times to each of `addresses` addresses from `first` on; what it saw.
+pub fn flood(cgroup: &Cgroup, first: SocketAddr, addresses: u32, times: u32) -> Result<Seen> {
+    let mut command = cgroup.command("/proc/self/exe")?;
+    command.args([ARGUMENT, "flood", &first.to_string(), &addresses.to_string(), &times.to_string()]);
+    counted(&mut command)
+}
+
+/// A command that calls itself `name` (up to 15 bytes count) and connects once to each address.
+pub fn named(cgroup: &Cgroup, name: &OsStr, to: &[SocketAddr]) -> Result<Command> {
+    let mut command = cgroup.command("/proc/self/exe")?;
+    command.args([ARGUMENT, "named"]).args(to.iter().map(SocketAddr::to_string)).arg("--").arg(name);
+    Ok(command)
+}
+
+/// Runs a command of this module to its end and reads its counts.
+pub fn counted(command: &mut Command) -> Result<Seen> {
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [through, denied, other] = numbers[..] else {
+        anyhow::bail!("no counts: {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    };
+    Ok(Seen { through, denied, other })
+}
+
+/// Does what a process started by this module is for, if this is one. True when it was.
+pub fn serve() -> bool {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
+        return false;
+    }
+    let what = arguments.next().unwrap_or_default();
+    let rest: Vec<_> = arguments.collect();
+    let address = |text: &std::ffi::OsString| text.to_str().and_then(|text| text.parse::<SocketAddr>().ok());
+    let addresses: Vec<SocketAddr> = rest.iter().map_while(address).collect();
+    let number = |at: usize| rest.get(at).and_then(|text| text.to_str()).and_then(|text| text.parse().ok());
+    match what.to_str() {
+        Some("loop") => serve_loop(&addresses),
+        Some("flood") => {
+            if let (Some(first), Some(count), Some(times)) = (addresses.first(), number(1), number(2)) {
+                tell(serve_flood(*first, count, times));
+            }
+        }
+        Some("named") => {
+            if let Some(name) = rest.last().and_then(|name| CString::new(name.as_bytes()).ok()) {
+                // SAFETY: the name is NUL-terminated and outlives the call; the kernel copies at most 16 bytes.
+                unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+            }
+            let mut seen = Seen::default();
+            addresses.iter().for_each(|to| connect(*to, &mut seen));
+            tell(seen);
+        }
+        _ => eprintln!("no such work: {what:?}"),
+    }
+    true
+}
+
+fn tell(seen: Seen) {
+    println!("{} {} {}", seen.through, seen.denied, seen.other);
+}
+
+fn connect(to: SocketAddr, seen: &mut Seen) {
+    let any = SocketAddr::new(
+        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() },
+        0,
+    );
+    match UdpSocket::bind(any).and_then(|socket| socket.connect(to)) {
+        Ok(()) => seen.through += 1,
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => seen.denied += 1,
+        Err(_) => seen.other += 1,
+    }
+}
+
+/// Until stdin ends.
+fn serve_loop(addresses: &[SocketAddr]) {
+    let stop = AtomicBool::new(false);
+    let started = std::sync::Barrier::new(addresses.len() + 1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = addresses
+            .iter()
+            .map(|to| {
+                scope.spawn(|| {
+                    let mut seen = Seen::default();
+                    connect(*to, &mut seen);
+                    started.wait();
+                    while !stop.load(Ordering::Relaxed) {
+                        connect(*to, &mut seen);
+                    }
+                    seen
+                })
+            })
+            .collect();
+        started.wait();
+        let mut stdout = io::stdout();
+        // If the test has gone, stdin has ended too.
+        let _ = stdout.write_all(b"!").and_then(|()| stdout.flush());
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        stop.store(true, Ordering::Relaxed);
+        for thread in threads {
+            tell(thread.join().unwrap_or_default());
+        }
+    });
+}
+
+fn serve_flood(first: SocketAddr, addresses: u32, times: u32) -> Seen {
+    let mut seen = Seen::default();
+    for _ in 0..times {
+        for n in 0..addresses {
+            let mut to = first;
+            if let SocketAddr::V4(v4) = &mut to {
+                v4.set_ip(Ipv4Addr::from_bits(v4.ip().to_bits().wrapping_add(n)));
+            }
+            connect(to, &mut seen);
+        }
+    }
+    seen
+}
