@@ -91,7 +91,8 @@ macro_rules! set {
     };
 }
 
-/// Carries out an [`Op`]. Out of line, so that the state stays in its map.
+/// Carries out an [`Op`]. Out of line, so that the state stays in its map; so are its parts, one after the
+/// other, so that none needs much of the kernel's stack.
 #[inline(never)]
 pub fn event(s: &mut Stratum, op: u8, byte: u8) {
     let m = &MASKS[op as usize % 32];
@@ -119,7 +120,7 @@ pub fn event(s: &mut Stratum, op: u8, byte: u8) {
 }
 
 /// Characters of strings.
-#[inline(always)]
+#[inline(never)]
 fn string(s: &mut Stratum, m: &Masks, byte: u8) {
     set!(m.begin, s.hash, words::SEED);
     s.len &= !wide(m.begin) as u16;
@@ -141,7 +142,7 @@ fn string(s: &mut Stratum, m: &Masks, byte: u8) {
 
 /// A value begins (a container, a bare word) or has ended (a string, which may be a word of the table):
 /// sets the bit of its place. A kind of 0 is no value.
-#[inline(always)]
+#[inline(never)]
 fn value(s: &mut Stratum, kind: u16, word: u8) {
     let (key, context) = (s.key, s.context);
     let there = some(kind);
@@ -163,7 +164,7 @@ fn value(s: &mut Stratum, kind: u16, word: u8) {
     s.seen |= words::bits(subject, place, kind);
 }
 
-#[inline(always)]
+#[inline(never)]
 fn close(s: &mut Stratum, m: u8) {
     let closed = s.context;
     s.seen |= rules::EMPTY & wide(m & equal(closed, LIST) & equal(s.filled, 0));
@@ -176,7 +177,7 @@ fn close(s: &mut Stratum, m: u8) {
     s.due |= m & equal(closed, MESSAGE);
 }
 
-#[inline(always)]
+#[inline(never)]
 fn open(s: &mut Stratum, m: u8, array: u8) {
     let outer = s.context;
     let fixed = OPENS[outer as usize % 16][array as usize % 2];

@@ -100,6 +100,9 @@ impl Stratum {
     pub fn feed(&mut self, segment: &[u8]) -> Option<Finding> {
         let wanted = segment.get(..usize::from(self.wants())).unwrap_or(segment);
         for &byte in wanted {
+            if self.is_done() {
+                break;
+            }
             self.push(byte);
         }
         self.account(wanted.len() as u16);
