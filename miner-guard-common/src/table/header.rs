@@ -1,10 +1,10 @@
 //! The first two blocks, read field by field when a field is needed.
 
-use super::{Blocks, keyed::SipKey};
+use super::{Answer, Blocks, keyed::SipKey};
 use crate::abi::{
     ABI,
     policy::{Block, Class, MAGIC, detail, word},
-    verdict::Mode,
+    verdict::{Mode, Reason, Verdict},
 };
 
 /// Block 0: enough for a destination that is not listed.
@@ -36,6 +36,26 @@ impl<'a> Header<'a> {
     #[inline(always)]
     pub const fn has(&self, class: Class) -> bool {
         self.word(word::CLASSES) & (1 << class as u32) != 0
+    }
+
+    /// The same answer, of which the verifier knows nothing.
+    ///
+    /// It follows every way on which an answer can come about, and checks what comes after once for each unless two
+    /// ways look the same to it: on 5.10 to 6.1 more than its million instructions.
+    #[inline(always)]
+    pub(super) fn forget(&self, answer: Option<Answer>) -> Option<Answer> {
+        let packed = match answer {
+            Some(a) => a.rule as u64 | (a.verdict as u64) << 32 | (a.reason as u64) << 40,
+            None => 0,
+        };
+        // The top byte is 0 in every image, which only we know.
+        let unknown = ((self.word(word::ABI_MODE) >> 24) as u64).wrapping_mul(0x0101_0101_0101_0101);
+        let packed = packed ^ unknown;
+        if packed == 0 {
+            return None;
+        }
+        let verdict = Verdict::from_byte((packed >> 32) as u8)?;
+        Some(Answer { rule: packed as u32, verdict, reason: Reason::from_byte((packed >> 40) as u8)? })
     }
 
     #[inline(always)]

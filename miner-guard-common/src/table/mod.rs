@@ -53,10 +53,11 @@ impl Blocks for &[Block] {
 #[inline(always)]
 pub fn destination<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<Answer> {
     let found = address(blocks, header, to);
-    match found {
+    let found = match found {
         Some(a) if a.verdict.stops() => found,
         _ => first(found, port(blocks, header, to.port)),
-    }
+    };
+    header.forget(found)
 }
 
 /// What the policy says of an address: exact, then prefix. For IPv6 behind the NAT64 prefix, also of the IPv4
@@ -65,7 +66,7 @@ pub fn destination<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination)
 pub fn address<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<Answer> {
     let (found, v4) = match to.address.is_v4() {
         Some(v4) => (None, Some(v4)),
-        None => (address6(blocks, header, to), to.address.behind_nat64()),
+        None => (header.forget(address6(blocks, header, to)), to.address.behind_nat64()),
     };
     match (v4, found) {
         (None, _) => found,
