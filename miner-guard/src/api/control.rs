@@ -2,10 +2,7 @@
 //!
 //! Maps are sorted, so that two replies can be compared. Fields are only ever added.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddrV4},
-};
+use std::collections::BTreeMap;
 
 use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
 use serde::{Deserialize, Serialize};
@@ -309,11 +306,3 @@ pub struct Explanation {
     /// The questions in their order, each with its answer: for a person to follow.
     pub steps: Vec<String>,
 }
-
-/// Where `miner-guard test` connects to, with UDP, so that no packet leaves: loopback, and not used by anything. The
-/// built-in policy denies the first address and alerts for the second.
-pub const TEST_DENIED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 77, 71, 1), TEST_PORT);
-/// See [`TEST_DENIED`].
-pub const TEST_ALERTED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 77, 71, 2), TEST_PORT);
-/// See [`TEST_DENIED`].
-pub const TEST_PORT: u16 = 7771;

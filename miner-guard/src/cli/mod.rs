@@ -2,6 +2,7 @@
 //!
 //! Every command returns an [`Exit`] or a [`CliError`]; both meet their exit status and their words in `error`.
 
+mod check;
 mod completions;
 mod doctor;
 mod error;
@@ -72,6 +73,8 @@ enum Command {
     Run(run::RunArgs),
     /// Show what runs, in which mode, and how much was lost
     Status,
+    /// Check a policy as `run` would, without a guard
+    Check(check::CheckArgs),
     /// Show the mode, or change it in the running guard
     Mode(mode::ModeArgs),
     /// Show or reload the policy of the running guard
@@ -122,6 +125,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
     match &cli.command {
         Command::Run(args) => run::run(global, args),
         Command::Status => status::run(global, ui),
+        Command::Check(args) => check::run(args, ui),
         Command::Mode(args) => mode::run(global, args, ui),
         Command::Policy(args) => policy::run(global, args, ui),
         Command::Explain(args) => explain::run(global, args, ui),

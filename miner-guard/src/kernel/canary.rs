@@ -169,8 +169,8 @@ fn program() -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// An ELF file of one segment: header, one program header, code.
-fn elf() -> Vec<u8> {
+/// A program that does nothing but exit with 42: an ELF file of one segment.
+pub(crate) fn elf() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,13 @@
 mod probe;
 mod report;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use miner_guard_common::abi::verdict::{Mode, Verdict};
 use serde_json::Value;
@@ -13,15 +19,15 @@ use serde_json::Value;
 pub(super) use probe::{ProbeArgs, run as probe};
 
 use self::{
-    probe::Outcome,
+    probe::Probe,
     report::{Report, Row, Seen},
 };
 use super::{CliError, Exit, Global, ui::Ui};
-use crate::api::{
-    client::{Client, ClientError, Look},
-    control::{Status, TEST_ALERTED, TEST_DENIED},
+use crate::{
+    api::client::{Client, ClientError, Look},
+    kernel::cgroup::Scratch,
+    policy::examples::{ALERTED, DENIED, program},
 };
-use crate::kernel::cgroup::Scratch;
 
 /// Longest wait for an event: wake-ups are rationed, and the first one may wait for a timer.
 const EVENT: Duration = Duration::from_secs(5);
@@ -30,18 +36,15 @@ const EVENT: Duration = Duration::from_secs(5);
 struct Example {
     what: &'static str,
     verdict: Verdict,
-    probe: probe::Probe,
+    probe: Probe,
 }
 
-fn examples() -> [Example; 2] {
-    let connect = |what, verdict, to: std::net::SocketAddrV4| Example {
-        what,
-        verdict,
-        probe: probe::Probe::Connect(to.into()),
-    };
+fn examples(program: &Path) -> [Example; 3] {
+    let example = |what, verdict, probe| Example { what, verdict, probe };
     [
-        connect("connect to the reserved denied address", Verdict::Deny, TEST_DENIED),
-        connect("connect to the reserved alert address", Verdict::Alert, TEST_ALERTED),
+        example("connect to a denied address", Verdict::Deny, Probe::Connect(DENIED.into())),
+        example("connect to an address that alerts", Verdict::Alert, Probe::Connect(ALERTED.into())),
+        example("run a program that is listed by its hash", Verdict::Deny, Probe::Exec(program.to_owned())),
     ]
 }
 
@@ -50,34 +53,72 @@ pub(super) fn run(global: &Global, ui: &mut Ui) -> Result<Exit, CliError> {
     let status = client.status()?;
     let name = format!("miner-guard-test-{}", std::process::id());
     let scratch = Scratch::create(status.cgroup.as_ref(), &name)?;
+    let program = Program::make(global.state_dir.join(name))?;
+    let bench = Bench { client, mode: status.mode, procs: scratch.procs() };
     let mut rows = Vec::new();
-    for example in examples() {
-        rows.push(set_off(&client, &status, &scratch, &example)?);
+    for example in examples(&program.0) {
+        if let Probe::Exec(_) = example.probe {
+            // A file that nobody has run is not known yet: this time the guard learns it.
+            bench.set_off(&example)?;
+        }
+        rows.push(bench.set_off(&example)?);
     }
     let report = Report { mode: status.mode, rows };
     ui.show(&report, report::text)?;
     Ok(if report.as_required() { Exit::Done } else { Exit::Found })
 }
 
-fn set_off(client: &Client, status: &Status, scratch: &Scratch, example: &Example) -> Result<Row, CliError> {
-    let mut events = client.events(Look::Json)?;
-    let (pid, outcome) = probe::spawn(&scratch.procs(), &example.probe)?;
-    let until = Instant::now() + EVENT;
-    let seen = loop {
-        match events.next(Some(until)) {
-            Ok(Some(line)) => {
-                if let Some(seen) = matching(&line, pid) {
-                    break Some(seen);
-                }
-            }
-            Ok(None) => return Err(CliError::NotAsRequired("the guard stopped during the test".into())),
-            Err(ClientError::TooSlow(..)) => break None,
-            Err(e) => return Err(e.into()),
+/// The example program as a file, which goes when dropped.
+struct Program(PathBuf);
+
+impl Program {
+    fn make(path: PathBuf) -> Result<Self, CliError> {
+        let failed =
+            |source| CliError::File { what: "making the example program", path: path.display().to_string(), source };
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).map_err(failed)?;
         }
-    };
-    let stopped = status.mode == Mode::Enforce && example.verdict.stops();
-    let expected = if stopped { Outcome::Refused } else { Outcome::Done };
-    Ok(Row { what: example.what, verdict: example.verdict, expected, outcome, enforced: stopped, seen })
+        let mut file =
+            File::options().write(true).create_new(true).mode(0o700).open(&path).map_err(failed)?;
+        file.write_all(&program()).map_err(failed)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // 200 harmless bytes, at worst.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Where examples are set off.
+struct Bench {
+    client: Client,
+    mode: Mode,
+    procs: PathBuf,
+}
+
+impl Bench {
+    fn set_off(&self, example: &Example) -> Result<Row, CliError> {
+        let mut events = self.client.events(Look::Json)?;
+        let (pid, outcome) = probe::spawn(&self.procs, &example.probe)?;
+        let until = Instant::now() + EVENT;
+        let seen = loop {
+            match events.next(Some(until)) {
+                Ok(Some(line)) => {
+                    if let Some(seen) = matching(&line, pid) {
+                        break Some(seen);
+                    }
+                }
+                Ok(None) => return Err(CliError::NotAsRequired("the guard stopped during the test".into())),
+                Err(ClientError::TooSlow(..)) => break None,
+                Err(e) => return Err(e.into()),
+            }
+        };
+        let enforced = self.mode == Mode::Enforce && example.verdict.stops();
+        Ok(Row { what: example.what, verdict: example.verdict, enforced, outcome, seen })
+    }
 }
 
 /// What an event says of a verdict on this process.
@@ -120,8 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_are_in_loopback() {
-        assert!(TEST_DENIED.ip().is_loopback() && TEST_ALERTED.ip().is_loopback());
-        assert_ne!(TEST_DENIED, TEST_ALERTED);
+    fn the_examples_are_in_loopback_and_the_program_goes_when_the_test_does() {
+        assert!(DENIED.ip().is_loopback() && ALERTED.ip().is_loopback());
+        assert_ne!(DENIED, ALERTED);
+        let dir = tempfile::tempdir().unwrap();
+        let program = Program::make(dir.path().join("sub/example")).unwrap();
+        assert_eq!(fs::read(&program.0).unwrap(), crate::policy::examples::program());
+        let path = program.0.clone();
+        drop(program);
+        assert!(!path.exists());
     }
 }
