@@ -112,8 +112,12 @@ fn sound(policy: &Resolved) -> Sound {
 fn text(s: &Sound, colour: Colour) -> String {
     let file = s.file.as_deref().unwrap_or("the built-in defaults");
     let total = s.indicators.values().fold(0_u64, |sum, n| sum.saturating_add(*n));
-    let kinds: Vec<String> =
-        s.indicators.iter().filter(|(_, n)| **n > 0).map(|(kind, n)| format!("{kind} {}", grouped(*n))).collect();
+    let kinds: Vec<String> = s
+        .indicators
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(kind, n)| format!("{kind} {}", grouped(*n)))
+        .collect();
     let mut rows = vec![
         vec![plain("sound"), toned(file, Tone::Calm)],
         vec![plain("mode"), mode_cell(s.mode)],
@@ -125,7 +129,10 @@ fn text(s: &Sound, colour: Colour) -> String {
             0 => String::new(),
             n => format!(", {} refused", count(n, "line")),
         };
-        rows.push(vec![plain("feed"), plain(format!("{}: {}{refused}", feed.id, count(feed.used, "indicator")))]);
+        rows.push(vec![
+            plain("feed"),
+            plain(format!("{}: {}{refused}", feed.id, count(feed.used, "indicator"))),
+        ]);
         for line in &feed.refused_lines {
             rows.push(vec![plain(""), toned(format!("{} {line}", feed.path), Tone::Attention)]);
         }

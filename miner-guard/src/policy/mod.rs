@@ -21,6 +21,7 @@ pub mod cgroups;
 pub mod compile;
 pub mod diff;
 mod error;
+pub mod examples;
 pub mod explain;
 pub mod feed;
 mod fingerprint;

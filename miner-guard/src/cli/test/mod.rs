@@ -73,8 +73,11 @@ struct Program(PathBuf);
 
 impl Program {
     fn make(path: PathBuf) -> Result<Self, CliError> {
-        let failed =
-            |source| CliError::File { what: "making the example program", path: path.display().to_string(), source };
+        let failed = |source| CliError::File {
+            what: "making the example program",
+            path: path.display().to_string(),
+            source,
+        };
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(failed)?;
         }

@@ -74,7 +74,12 @@ pub(super) fn text(report: &Report, colour: Colour) -> String {
         out.push_str(&table::rows(&[vec![mark, plain(row.what)]], colour));
         let wanted = format!("verdict {}, enforced {}", row.verdict.name(), row.enforced);
         let told = row.seen.as_ref().map_or_else(
-            || toned("no event within 5 s (the examples are part of the built-in feed: is `builtin` on?)", Tone::Trouble),
+            || {
+                toned(
+                    "no event within 5 s (the examples are part of the built-in feed: is `builtin` on?)",
+                    Tone::Trouble,
+                )
+            },
             |s| {
                 plain(format!(
                     "verdict {}, enforced {} ({}, rule {})",

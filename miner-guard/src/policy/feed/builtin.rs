@@ -1,7 +1,7 @@
 //! The embedded feed. What each row does is documented in `data/README.md`.
 
 use super::super::indicator::{self, Indicator, What};
-use crate::policy::compile::Ports;
+use crate::policy::{compile::Ports, examples};
 use miner_guard_common::abi::verdict::Verdict;
 
 /// Id of the feed, of its rules, and therefore of no other.
@@ -11,6 +11,8 @@ pub const ID: &str = "builtin";
 const DOMAINS: (&str, &str) = ("builtin/pool-domains.tsv", include_str!("../../../data/pool-domains.tsv"));
 const IPS: (&str, &str) = ("builtin/pool-ips.tsv", include_str!("../../../data/pool-ips.tsv"));
 const PORTS: (&str, &str) = ("builtin/pool-ports.tsv", include_str!("../../../data/pool-ports.tsv"));
+/// Not a file: what `miner-guard test` sets off.
+const EXAMPLES: &str = "builtin/examples";
 
 /// An indicator of the embedded feed.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,20 @@ pub(in crate::policy) fn read(mut each: impl FnMut(Row<'static>)) {
             let action = Verdict::Alert;
             each(Row { indicator, action, file: PORTS.0, line, class, sources, licences: "" });
         }
+    }
+    for (to, action, line) in [(examples::DENIED, Verdict::Deny, 1), (examples::ALERTED, Verdict::Alert, 2)] {
+        let what = What::V4(to.ip().to_bits(), 32);
+        let indicator = Indicator { what, ports: Ports::one(to.port()) };
+        let (sources, licences) = ("loopback", "");
+        each(Row {
+            indicator,
+            action,
+            file: EXAMPLES,
+            line,
+            class: "example of `miner-guard test`",
+            sources,
+            licences,
+        });
     }
 }
 

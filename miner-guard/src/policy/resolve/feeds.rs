@@ -2,9 +2,10 @@
 
 use super::{Context, breadth, ends};
 use crate::policy::{
+    examples,
     feed::{self, FeedReport, builtin},
     indicator::{Indicator, What},
-    resolved::RuleSource,
+    resolved::{FileRule, RuleSource},
     written::Feed,
 };
 use miner_guard_common::abi::verdict::Verdict;
@@ -135,6 +136,9 @@ pub(super) fn builtin(cx: &mut Context<'_>) {
         report.used += 1;
         cx.out.add(&row.indicator, rule);
     });
+    let (action, sha256) = (Verdict::Deny, vec![examples::program_sha256()]);
+    let rule = rules.of(cx, builtin::ID, action);
+    cx.out.files.push(FileRule { rule, action, paths: Vec::new(), sha256, md5: Vec::new() });
     cx.out.feeds.push(report);
 }
 
