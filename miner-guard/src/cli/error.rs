@@ -122,23 +122,32 @@ impl CliError {
         }
     }
 
-    /// The lines that tell it: harmless for a terminal, whoever wrote them.
-    fn lines(&self) -> Vec<String> {
-        let text = self.to_string();
-        text.lines().map(|line| unescaped(clean_bytes(line.as_bytes(), LINE))).collect()
+    /// The lines that tell it, harmless for a terminal whoever wrote them; and what follows.
+    fn lines(&self) -> (Vec<String>, Option<&'static str>) {
+        let harmless = |line: &str| unescaped(clean_bytes(line.as_bytes(), LINE));
+        match self {
+            Self::Policy { errors, then } => (errors.iter().map(|e| harmless(e)).collect(), Some(then)),
+            e => (e.to_string().lines().map(harmless).collect(), None),
+        }
     }
 
     /// Tells it on stderr, and gives the exit status.
     pub(super) fn tell(&self, output: Output) -> ExitCode {
         let exit = self.exit();
         if exit != Exit::Done {
-            let lines = self.lines();
+            let (errors, then) = self.lines();
             let mut err = io::stderr().lock();
             // Nobody is left to tell if stderr is closed.
             let _ = match output {
-                Output::Text => lines.iter().try_for_each(|line| writeln!(err, "miner-guard: {line}")),
+                Output::Text => {
+                    // A place in a file stands at the beginning of its line, where editors look for it.
+                    let name = if then.is_some() { "" } else { "miner-guard: " };
+                    let last = then.map(|then| format!("miner-guard: {then}"));
+                    let all = errors.iter().map(|e| format!("{name}{e}")).chain(last);
+                    all.into_iter().try_for_each(|line| writeln!(err, "{line}"))
+                }
                 Output::Json => {
-                    let told = serde_json::json!({ "errors": lines, "exit_status": exit as u8 });
+                    let told = serde_json::json!({ "errors": errors, "consequence": then, "exit_status": exit as u8 });
                     json::value(&mut err, &told).and_then(|()| writeln!(err))
                 }
             };
@@ -210,7 +219,7 @@ mod tests {
     #[test]
     fn errors_are_lines_that_no_terminal_obeys() {
         let error = refused(CommandError::Policy(vec!["a\u{1b}[2Jb".into(), "second\u{202e}".into()]));
-        let lines = error.lines();
+        let (lines, _) = error.lines();
         assert_eq!(lines.len(), 2);
         assert!(!lines.iter().any(|l| l.chars().any(is_hostile)), "{lines:?}");
     }
