@@ -50,7 +50,7 @@ fn verdict<S: Serializer>(verdict: &Verdict, s: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Row {
-    fn as_required(&self) -> bool {
+    pub(super) fn as_required(&self) -> bool {
         let told = self
             .seen
             .as_ref()
