@@ -3,6 +3,7 @@
 //! One file (or folder) per command. They share [`shell`], which runs other programs and says which, [`cache`], and
 //! the static [`binaries`].
 
+mod bench;
 mod binaries;
 mod build;
 mod cache;
@@ -35,6 +36,11 @@ enum Task {
     Test(test::Args),
     /// Run the end-to-end tests on Debian's kernels under QEMU
     Vm(vm::Args),
+    /// Measure the guard beside its peers, and write docs/benchmarks.md
+    Bench(bench::Args),
+    /// What `bench` measures with: one process for each configuration
+    #[command(hide = true)]
+    BenchWorker(bench::worker::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +50,8 @@ fn main() -> ExitCode {
         Task::Run(args) => run::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
+        Task::Bench(args) => bench::main(&args),
+        Task::BenchWorker(args) => bench::worker::main(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

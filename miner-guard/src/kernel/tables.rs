@@ -1,6 +1,6 @@
 //! The tables that the daemon fills: generations, file verdicts; and the counters that it reads.
 
-use std::{os::fd::AsFd as _, path::PathBuf};
+use std::{os::fd::AsFd as _, path::PathBuf, time::Instant};
 
 use aya::maps::{ArrayOfMaps, HashMap, Map, MapData, PerCpuArray};
 use memmap2::{MmapOptions, MmapRaw};
@@ -67,6 +67,7 @@ impl Tables {
     /// Puts a new generation in force: `write` fills its blocks (zeros at first) in the kernel's own memory, then
     /// one pointer is replaced. On error the old generation stays.
     pub fn publish(&mut self, blocks: u32, write: impl FnOnce(&mut [Block])) -> Result<(), KernelError> {
+        let start = Instant::now();
         let shape = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY, 4, BLOCK as u32, blocks, IMAGE_FLAGS);
         let image = MapData::create(shape, "mg_policy", None)
             .map_err(|e| KernelError::refused(format!("making a policy table of {blocks} blocks"), e))?;
@@ -74,9 +75,12 @@ impl Tables {
             let mut memory = Mapped::new(&image, blocks)?;
             write(memory.blocks());
         }
+        let filled = start.elapsed();
         self.policy
             .set(0, &image, 0)
             .map_err(|e| KernelError::refused("putting the new policy in force", e))?;
+        let (fill_us, swap_us) = (filled.as_micros(), (start.elapsed() - filled).as_micros());
+        tracing::debug!(blocks, fill_us, swap_us, "policy table in force");
         self.current = Some((image, blocks));
         Ok(())
     }

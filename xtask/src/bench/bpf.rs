@@ -1,0 +1,169 @@
+//! The yardsticks: the smallest programs and the plain maps that the guard is measured against, assembled by hand so
+//! that a measurement needs no compiler and the shipped objects stay free of them. The only unsafe door of the bench.
+
+use std::{
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+
+const MAP_CREATE: i32 = 0;
+const PROG_LOAD: i32 = 5;
+const MAP_UPDATE_BATCH: i32 = 26;
+const LINK_CREATE: i32 = 28;
+
+const MAP_TYPE_HASH: u32 = 1;
+const MAP_TYPE_LPM_TRIE: u32 = 11;
+const NO_PREALLOC: u32 = 1;
+const PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
+const CGROUP_INET4_CONNECT: u32 = 10;
+
+/// `union bpf_attr`: zeros, but for what a command sets, at the offsets of `linux/bpf.h`.
+#[derive(Default)]
+struct Attr([u64; 18]);
+
+impl Attr {
+    fn int(mut self, offset: usize, value: u32) -> Self {
+        let shift = (offset % 8) * 8;
+        self.0[offset / 8] |= u64::from(value) << shift;
+        self
+    }
+
+    fn long(mut self, offset: usize, value: u64) -> Self {
+        self.0[offset / 8] = value;
+        self
+    }
+
+    fn call(mut self, command: i32) -> io::Result<i64> {
+        // SAFETY: the attribute outlives the call and its size is given. Pointers in it are set only in this file,
+        // from buffers that are borrowed across the call and are as long as the counts and map shapes beside them.
+        let done =
+            unsafe { libc::syscall(libc::SYS_bpf, command, self.0.as_mut_ptr(), size_of_val(&self.0)) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done) }
+    }
+
+    fn open(self, command: i32) -> io::Result<OwnedFd> {
+        let fd = i32::try_from(self.call(command)?).map_err(io::Error::other)?;
+        // SAFETY: these commands return a new descriptor, which nobody else owns.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+fn number(fd: &impl AsFd) -> u32 {
+    fd.as_fd().as_raw_fd().cast_unsigned()
+}
+
+/// A map with IPv4 addresses or prefixes as keys and one byte of value.
+pub struct Map {
+    fd: OwnedFd,
+    longest_prefix: bool,
+}
+
+impl Map {
+    /// A preallocated hash of addresses.
+    pub fn hash(addresses: &[u32]) -> Result<Self> {
+        let keys: Vec<u8> = addresses.iter().flat_map(|a| a.to_be_bytes()).collect();
+        Self::filled(MAP_TYPE_HASH, 4, 0, &keys)
+    }
+
+    /// A trie of prefixes of one length.
+    pub fn trie(prefixes: &[u32], bits: u32) -> Result<Self> {
+        let key = |p: &u32| [bits.to_ne_bytes(), p.to_be_bytes()].concat();
+        let keys: Vec<u8> = prefixes.iter().flat_map(key).collect();
+        Self::filled(MAP_TYPE_LPM_TRIE, 8, NO_PREALLOC, &keys)
+    }
+
+    fn filled(kind: u32, key_bytes: u32, flags: u32, keys: &[u8]) -> Result<Self> {
+        let count = u32::try_from(keys.len())? / key_bytes;
+        let create = Attr::default().int(0, kind).int(4, key_bytes).int(8, 1).int(12, count).int(16, flags);
+        let fd = create.open(MAP_CREATE).context("creating a BPF map")?;
+        let values = vec![1u8; count as usize];
+        let fill =
+            Attr::default().long(16, keys.as_ptr().addr() as u64).long(24, values.as_ptr().addr() as u64);
+        fill.int(32, count).int(36, number(&fd)).call(MAP_UPDATE_BATCH).context("filling a BPF map")?;
+        Ok(Self { fd, longest_prefix: kind == MAP_TYPE_LPM_TRIE })
+    }
+}
+
+/// A program attached to `connect4` of a cgroup, until it is dropped.
+pub struct Hook {
+    _link: OwnedFd,
+}
+
+impl Hook {
+    /// Does nothing but return: 1 lets the connection go on, 0 denies it.
+    pub fn bare(cgroup: &Path, verdict: i32) -> Result<Self> {
+        Self::attach(cgroup, &[op(0xb7, 0, 0, 0, verdict), op(0x95, 0, 0, 0, 0)])
+    }
+
+    /// Denies what the map holds.
+    pub fn lookup(cgroup: &Path, map: &Map) -> Result<Self> {
+        let key_at: i16 = if map.longest_prefix { -8 } else { -4 };
+        let code = [
+            op(0x61, 2, 1, 4, 0),                  // r2 = ctx->user_ip4
+            op(0x63, 10, 2, -4, 0),                // the address to the stack
+            op(0x62, 10, 0, -8, 32),               // before it 32, the length that a trie wants
+            op(0x18, 1, 1, 0, map.fd.as_raw_fd()), // r1 = the map (two slots)
+            0,
+            op(0xbf, 2, 10, 0, 0), // r2 = the key
+            op(0x07, 2, 0, 0, key_at.into()),
+            op(0x85, 0, 0, 0, 1), // bpf_map_lookup_elem
+            op(0x55, 0, 0, 2, 0), // found: deny
+            op(0xb7, 0, 0, 0, 1),
+            op(0x95, 0, 0, 0, 0),
+            op(0xb7, 0, 0, 0, 0),
+            op(0x95, 0, 0, 0, 0),
+        ];
+        Self::attach(cgroup, &code)
+    }
+
+    fn attach(cgroup: &Path, code: &[u64]) -> Result<Self> {
+        let load = Attr::default()
+            .int(0, PROG_TYPE_CGROUP_SOCK_ADDR)
+            .int(4, u32::try_from(code.len())?)
+            .long(8, code.as_ptr().addr() as u64)
+            .long(16, c"Dual MIT/GPL".as_ptr().addr() as u64)
+            .int(68, CGROUP_INET4_CONNECT);
+        let program = load.open(PROG_LOAD).context("loading a bare program")?;
+        let dir = std::fs::File::open(cgroup)?;
+        let link = Attr::default().int(0, number(&program)).int(4, number(&dir)).int(8, CGROUP_INET4_CONNECT);
+        Ok(Self { _link: link.open(LINK_CREATE).context("attaching a bare program")? })
+    }
+}
+
+/// One instruction, as `struct bpf_insn` lies in memory.
+fn op(code: u8, dst: u8, src: u8, offset: i16, immediate: i32) -> u64 {
+    let [o0, o1] = offset.to_ne_bytes();
+    let [i0, i1, i2, i3] = immediate.to_ne_bytes();
+    u64::from_ne_bytes([code, src << 4 | dst, o0, o1, i0, i1, i2, i3])
+}
+
+/// Forks a child that makes `calls` UDP connects to `to` and ends; waits for it. A process of its own, because the
+/// guard holds back the records of one that floods.
+pub fn dial_in_a_child(socket: &impl AsFd, to: (Ipv4Addr, u16), calls: u32) -> io::Result<()> {
+    let to = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: to.1.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(to.0).to_be() },
+        sin_zero: [0; 8],
+    };
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the worker has one thread. The child calls connect and _exit, which are async-signal-safe, with a
+    // descriptor and an address that its copy of the memory holds; the parent waits for this very child.
+    unsafe {
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                for _ in 0..calls {
+                    libc::connect(fd, (&raw const to).cast(), size_of_val(&to) as libc::socklen_t);
+                }
+                libc::_exit(0)
+            }
+            child if libc::waitpid(child, std::ptr::null_mut(), 0) == child => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask bench`: what the guard costs, beside a bare hook, plain BPF maps, nftables and ipset.
+//!
+//! Method: one worker process for each configuration, in a cgroup and a network namespace of its own, all on one CPU.
+//! A round holds one batch of each configuration, in random order; what counts is the median over the rounds of the
+//! difference to `none` of the same round. A second `none` shows how much of a difference is noise.
+
+mod bpf;
+mod connect;
+mod data;
+mod exec;
+mod flood;
+mod guard;
+mod idle;
+mod load;
+mod page;
+mod place;
+mod stats;
+pub mod worker;
+
+use std::{path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{build, shell};
+
+/// Arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Rounds of the connect measurements
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..))]
+    rounds: u32,
+    /// Only these parts; the page is then printed and not written
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Connect,
+    Load,
+    Exec,
+    Flood,
+    Idle,
+}
+
+/// What all parts share.
+struct Bench {
+    guard: PathBuf,
+    /// This program, built for speed.
+    worker: PathBuf,
+    tiny: PathBuf,
+    scratch: place::Scratch,
+    rounds: u32,
+    /// What was left out, and why.
+    skipped: Vec<String>,
+}
+
+/// Builds, measures, prints, and writes `docs/benchmarks.md`.
+pub fn main(args: &Args) -> Result<()> {
+    let guard = build::release()?;
+    shell::run(shell::cargo().args(["build", "--release", "--package", "xtask"]))?;
+    if !shell::is_root() {
+        bail!("the bench attaches programs and makes cgroups and network namespaces: run it as root");
+    }
+    if shell::find("ip").is_none() {
+        bail!("no `ip` on PATH: it makes the network namespaces; apt-get install iproute2");
+    }
+    let cpus = std::thread::available_parallelism()?.get();
+    if cpus > 1 {
+        // Away from the workers' CPU; what is started from here (the guard) stays away too.
+        worker::pin(1)?;
+    }
+    let start = Instant::now();
+    let scratch = place::Scratch::new()?;
+    let tiny = exec::tiny(scratch.path())?;
+    let worker = shell::target_dir().join("release/xtask");
+    let mut bench = Bench { guard, worker, tiny, scratch, rounds: args.rounds, skipped: Vec::new() };
+    let data = data::Data::make(bench.scratch.path())?;
+    let mut page = page::Page::default();
+    let wants = |part| args.only.is_empty() || args.only.contains(&part);
+    if wants(Part::Connect) {
+        connect::run(&mut bench, &data, &mut page)?;
+    }
+    if wants(Part::Load) {
+        load::run(&bench, &data, &mut page)?;
+    }
+    if wants(Part::Exec) {
+        exec::run(&mut bench, &data.dial, &mut page)?;
+    }
+    if wants(Part::Flood) {
+        flood::run(&bench, &data, &mut page)?;
+    }
+    if wants(Part::Idle) {
+        idle::run(&bench, &mut page)?;
+    }
+    for line in &bench.skipped {
+        eprintln!("not measured: {line}");
+    }
+    if args.only.is_empty() {
+        let path = shell::root().join("docs/benchmarks.md");
+        page.write(&path, &about(args.rounds, cpus, start)?, &bench.skipped)?;
+        eprintln!("bench: wrote {} after {} s", path.display(), start.elapsed().as_secs());
+    }
+    Ok(())
+}
+
+/// Where, when and how.
+fn about(rounds: u32, cpus: usize, start: Instant) -> Result<String> {
+    let line = |program: &str, argument: &str| {
+        shell::capture(Command::new(program).arg(argument))
+            .map(|text| text.lines().next().unwrap_or("").to_owned())
+    };
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or("?").to_owned();
+    Ok(format!(
+        "This run: {}, kernel {}, {cpus} CPUs, {rounds} rounds, {} s in all. Load average at the end: {load}, \
+         the bench itself being about 1 of it; the rows marked A/A show what that does to the figures.",
+        line("date", "+%Y-%m-%d")?,
+        line("uname", "-r")?,
+        start.elapsed().as_secs(),
+    ))
+}
