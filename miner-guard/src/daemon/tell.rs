@@ -175,6 +175,11 @@ impl Guard {
     /// Once a second: what was held back, and what was lost.
     pub(super) fn tick(&mut self) {
         let now = monotonic_ns();
+        self.tell_counts(now, now.saturating_sub(FLOOD_WINDOW_NS));
+    }
+
+    /// Counts held in the kernel are told of windows that began before `windows_before_ns`.
+    fn tell_counts(&mut self, now: u64, windows_before_ns: u64) {
         self.teller.clock = Clock::read();
         for e in self.teller.aggregator.tick(now) {
             self.teller.emit(&e, None);
@@ -184,7 +189,7 @@ impl Guard {
         let held_ever =
             self.tables.losses().iter().find(|(l, _)| *l == Loss::Aggregated).map_or(0, |(_, n)| *n);
         if held_ever != self.teller.held_seen {
-            let ended = self.tables.take_floods(now.saturating_sub(FLOOD_WINDOW_NS));
+            let ended = self.tables.take_floods(windows_before_ns);
             self.teller.lose("aggregated", ended.iter().map(|(_, n)| u64::from(*n)).sum());
             if !self.tables.floods() {
                 self.teller.held_seen = held_ever;
@@ -213,7 +218,8 @@ impl Guard {
         for e in self.teller.aggregator.drain() {
             self.teller.emit(&e, None);
         }
-        self.tick();
+        // Nobody comes later for the windows that are still open.
+        self.tell_counts(monotonic_ns(), u64::MAX);
     }
 
     /// Everything lost so far, by cause; what was only aggregated is no loss.
