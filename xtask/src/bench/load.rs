@@ -133,7 +133,8 @@ pub fn run(bench: &Bench, data: &Data, page: &mut Page) -> Result<()> {
         "Loading 1,000,000 addresses",
         &format!(
             "Guard: `policy reload` from the command to its answer, with the text feed read, checked, compiled and in force; \
-             nft and ipset: the whole command, text included; BPF hash: only creating and filling it from memory. Kernel \
+             nft and ipset: the whole command, text included; BPF hash: only creating and filling it from memory. Wall time: what else \
+             runs on the machine lengthens every row. Kernel \
              memory is the rise of Slab and VmallocUsed, which anything else on the machine moves too; the guard's own table is \
              {table_bytes:.1} bytes an address by its size. Of the guard's reload, making and filling the table took {fill:.1} ms \
              and the swap {swap:.1} ms. Started with this feed it was ready after {:.0} ms. After the reload its RSS was {:.1} MB.",
