@@ -9,9 +9,11 @@ mod hash;
 mod judge;
 mod matcher;
 mod signs;
+mod packed;
 mod source;
 #[cfg(test)]
 mod tests;
+mod upx;
 
 use elf::Elf;
 pub use hash::{hex, md5, sha256};
@@ -176,21 +178,47 @@ impl Identifier {
         if self.matcher.found(&hits).any(|(sign, _)| is_randomx(sign)) {
             read(&source, &elf, |at, bytes| self.matcher.feed_registers(at, bytes, &mut hits))?;
         }
-        let (class, mut evidence) = judge::judge(&self.matcher, &hits, "");
+        let (mut class, mut evidence) = judge::judge(&self.matcher, &hits, "");
+        let (inner, more) = self.packed(&source, &elf)?;
+        // The original says more than what packing left of it.
+        if inner > Class::Packed && inner >= class {
+            evidence.clear();
+        }
+        class = class.max(inner);
+        evidence.extend(more);
         if !complete {
             evidence.push(Evidence {
                 kind: Kind::Reading,
                 strength: Strength::Weak,
-                text: format!(
-                    "of {} bytes only those were read that are mapped, at most {MOST}",
-                    source.size()
-                ),
+                text: format!("of {} bytes only those were read that are mapped, at most {MOST}", source.size()),
             });
         }
         if class != Class::MinerBinary && source.changed()? {
             return Err(Skip::Changed);
         }
         Ok(Finding { class, evidence, size: source.size(), complete })
+    }
+
+    /// What a packed file holds. `Packed` when that cannot be said.
+    fn packed(&self, source: &Source<'_>, elf: &Elf) -> Result<(Class, Vec<Evidence>), Skip> {
+        let mut hits = self.matcher.no_hits();
+        let unpacked = upx::unpack(source, elf, |at, bytes| {
+            self.matcher.feed(at, bytes, &mut hits);
+            self.matcher.feed_registers(at, bytes, &mut hits);
+        })?;
+        let (mut class, mut evidence) = judge::judge(&self.matcher, &hits, " in the unpacked image");
+        let sign = match unpacked {
+            Some(u) => {
+                if !u.whole {
+                    class = class.max(Class::Packed);
+                }
+                let part = if u.whole { "" } else { ", not all of it" };
+                Some(format!("packed with UPX ({}) from {:#x}; {} bytes were unpacked{part}", u.method, u.at, u.len))
+            }
+            None => packed::sign(source, elf)?.inspect(|_| class = class.max(Class::Packed)),
+        };
+        evidence.extend(sign.map(|text| Evidence { kind: Kind::Packer, strength: Strength::Weak, text }));
+        Ok((class, evidence))
     }
 }
 

@@ -98,6 +98,15 @@ impl<'f> Source<'f> {
         Ok(total)
     }
 
+    /// The bytes from `start`, at most `len`; fewer when the file ends.
+    pub fn bytes(&self, start: u64, len: usize) -> Result<Vec<u8>, Skip> {
+        let left = usize::try_from(self.size().saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len.min(left)];
+        let read = read_at(self.file, &mut bytes, start)?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
     /// Whether the file was written to since reading began.
     pub fn changed(&self) -> Result<bool, Skip> {
         let now = fs::fstat(self.file).map_err(Skip::from_errno)?;
