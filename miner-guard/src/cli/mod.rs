@@ -12,6 +12,7 @@ mod man;
 mod mode;
 mod policy;
 mod run;
+mod scan;
 mod status;
 mod table;
 mod test;
@@ -89,6 +90,8 @@ enum Command {
     Unload(unload::UnloadArgs),
     /// Set off one harmless example of each verdict and see whether the running guard tells it
     Test,
+    /// Look for miners in files, directories and running programs, without a guard
+    Scan(scan::ScanArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write those of all commands into a directory
@@ -133,6 +136,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
         Command::Doctor => doctor::run(global, ui),
         Command::Unload(args) => unload::run(global, args, ui),
         Command::Test => test::run(global, ui),
+        Command::Scan(args) => scan::run(args, ui),
         Command::Completions(args) => completions::run::<Cli>(args, ui),
         Command::Man(args) => man::run::<Cli>(args, ui),
         Command::Probe(args) => test::probe(args, ui),

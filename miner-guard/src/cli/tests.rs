@@ -50,6 +50,8 @@ fn wrong_usage_is_exit_status_2_and_help_is_0() {
         "miner-guard explain",
         "miner-guard completions",
         "miner-guard events",
+        "miner-guard scan",
+        "miner-guard scan /tmp -j 0",
         "miner-guard events --follow -n many",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

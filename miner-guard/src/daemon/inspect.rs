@@ -23,7 +23,7 @@ use miner_guard_common::abi::{
 use super::rules::FileRules;
 use crate::{
     event::{decode::ExecRecord, model::Finding},
-    identify::{self, Class, Identifier},
+    identify::{self, Class, Digests, Identifier, hex},
     kernel::canary::file_id,
     respond::kill::{NotKilled, kill},
 };
@@ -195,7 +195,7 @@ fn judge(identifier: &Identifier, rules: &FileRules, file: &File) -> Judged {
                 verdict,
                 reason,
                 evidence: found.evidence.into_iter().map(|e| e.text).collect(),
-                sha256: identify::sha256(file).ok().map(|h| identify::hex(&h)),
+                sha256: Digests::of(file).ok().map(|d| hex(&d.sha256)),
                 ..clean
             }
         }

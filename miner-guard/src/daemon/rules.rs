@@ -13,7 +13,7 @@ use miner_guard_common::abi::verdict::{Reason, Verdict};
 
 use crate::{
     event::rules::{RuleInfo, RuleNames},
-    identify,
+    identify::{Digests, hex},
     policy::{
         Resolved, RuleSource, explain,
         resolved::{Allowed, FileRule},
@@ -60,10 +60,10 @@ impl FileRules {
     /// Whether the file is listed. It is read only if a rule asks for its content. The allowlist goes first.
     pub fn look_up(&self, path: &Path, file: &File) -> Option<ListedFile> {
         // Read once, however many rules ask; unreadable content matches nothing.
-        let sha = OnceCell::new();
-        let md5 = OnceCell::new();
-        let sha256 = || *sha.get_or_init(|| identify::sha256(file).ok());
-        let md5 = || *md5.get_or_init(|| identify::md5(file).ok());
+        let content = OnceCell::new();
+        let digests = || *content.get_or_init(|| Digests::of(file).ok());
+        let sha256 = || digests().map(|d| d.sha256);
+        let md5 = || digests().map(|d| d.md5);
         let allowed = self
             .exes
             .iter()
@@ -81,11 +81,11 @@ impl FileRules {
         }
         let hit = self.rules.iter().find(|r| r.matches(path, sha256, md5))?;
         let by_hash = !hit.sha256.is_empty() || !hit.md5.is_empty();
-        let sha256 = if by_hash { sha256() } else { None }.map(|h| identify::hex(&h));
+        let sha256 = if by_hash { sha256() } else { None }.map(|h| hex(&h));
         let evidence = match (&sha256, by_hash) {
             (Some(h), true) if !hit.sha256.is_empty() => format!("its SHA-256 {h} is listed"),
             (_, true) => {
-                format!("its MD5 {} is listed", md5().map(|h| identify::hex(&h)).unwrap_or_default())
+                format!("its MD5 {} is listed", md5().map(|h| hex(&h)).unwrap_or_default())
             }
             _ => format!("its path {} is listed", path.display()),
         };

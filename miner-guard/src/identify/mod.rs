@@ -1,22 +1,24 @@
 //! Is this file, or this process, a miner? Each identifier yields evidence.
 //!
-//! A file goes through here in one direction: [`source`](self) (read without trust) → [`elf`] (what would run) →
-//! [`matcher`] (one pass for all [`signs`]) → [`judge`] (class and reasons). A packed file is unpacked and goes through
-//! again.
+//! A file goes through here in one direction: `source` (read without trust) → `elf` (what would run) → `matcher` (one
+//! pass for all `signs`) → `judge` (class and reasons). A packed file is unpacked (`upx`) and goes through again.
+//! [`scan`] does this with whole directories.
 
+pub mod digest;
 mod elf;
-mod hash;
 mod judge;
 mod matcher;
-mod signs;
+mod memory;
 mod packed;
+pub mod scan;
+mod signs;
 mod source;
 #[cfg(test)]
 mod tests;
 mod upx;
 
+pub use digest::{Digests, hex};
 use elf::Elf;
-pub use hash::{hex, md5, sha256};
 use matcher::{Matcher, is_randomx};
 use serde::Serialize;
 use source::Source;
@@ -168,7 +170,7 @@ impl Identifier {
     /// # Errors
     /// Every reason not to give an answer, see [`Skip`].
     pub fn identify(&self, file: &File) -> Result<Finding, Skip> {
-        let source = Source::new(file)?;
+        let source = Source::new(file)?.program()?;
         let elf = Elf::read(source.head()).ok_or(Skip::NotElf)?;
         if elf.kind == 4 {
             return Err(Skip::Core);
@@ -190,7 +192,10 @@ impl Identifier {
             evidence.push(Evidence {
                 kind: Kind::Reading,
                 strength: Strength::Weak,
-                text: format!("of {} bytes only those were read that are mapped, at most {MOST}", source.size()),
+                text: format!(
+                    "of {} bytes only those were read that are mapped, at most {MOST}",
+                    source.size()
+                ),
             });
         }
         if class != Class::MinerBinary && source.changed()? {
@@ -213,7 +218,10 @@ impl Identifier {
                     class = class.max(Class::Packed);
                 }
                 let part = if u.whole { "" } else { ", not all of it" };
-                Some(format!("packed with UPX ({}) from {:#x}; {} bytes were unpacked{part}", u.method, u.at, u.len))
+                Some(format!(
+                    "packed with UPX ({}) from {:#x}; {} bytes were unpacked{part}",
+                    u.method, u.at, u.len
+                ))
             }
             None => packed::sign(source, elf)?.inspect(|_| class = class.max(Class::Packed)),
         };

@@ -10,6 +10,8 @@ use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
 const CHUNK: usize = 256 * 1024;
 /// Program headers lie within this in every file that a linker makes.
 const HEAD: usize = 64 * 1024;
+/// Most files of a scan are no ELF files, and known by these.
+const MAGIC: usize = 4;
 
 /// Opens a file for identification. Waits for nobody: not for a writer of a FIFO, not for a terminal.
 pub fn open(path: &Path) -> Result<File, Skip> {
@@ -36,14 +38,24 @@ fn regular(stat: &Stat) -> Result<(), Skip> {
 }
 
 impl<'f> Source<'f> {
-    /// Looks at the file and reads its first bytes.
+    /// Looks at the file, and reads its magic number.
     pub fn new(file: &'f File) -> Result<Self, Skip> {
         let stat = fs::fstat(file).map_err(Skip::from_errno)?;
         regular(&stat)?;
-        let mut head = vec![0; HEAD.min(usize::try_from(stat.st_size).unwrap_or(HEAD))];
-        let read = read_at(file, &mut head, 0)?;
-        head.truncate(read);
-        Ok(Self { file, stat, head })
+        Self { file, stat, head: Vec::new() }.with_head(MAGIC)
+    }
+
+    fn with_head(mut self, len: usize) -> Result<Self, Skip> {
+        self.head = self.bytes(0, len)?;
+        Ok(self)
+    }
+
+    /// The same, with enough of the file for [`Elf::read`](super::elf::Elf::read), if it is an ELF file.
+    pub fn program(self) -> Result<Self, Skip> {
+        if !super::elf::is_elf(&self.head) {
+            return Err(Skip::NotElf);
+        }
+        self.with_head(HEAD)
     }
 
     /// The first bytes.
@@ -96,6 +108,21 @@ impl<'f> Source<'f> {
             }
         }
         Ok(total)
+    }
+
+    /// Gives every byte to `each`, those of holes too.
+    pub fn read_all(&self, mut each: impl FnMut(&[u8])) -> Result<(), Skip> {
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        while at < self.size() {
+            let read = read_at(self.file, &mut buffer, at)?;
+            if read == 0 {
+                break;
+            }
+            each(buffer.get(..read).unwrap_or_default());
+            at += read as u64;
+        }
+        Ok(())
     }
 
     /// The bytes from `start`, at most `len`; fewer when the file ends.

@@ -29,7 +29,7 @@ pub fn randomx() -> Vec<u8> {
     bytes
 }
 
-const CLIENT: &[&[u8]] = &[b"stratum+tcp://", b"donate-level", b"mining.submit", b"10s/60s/15m"];
+pub const CLIENT: &[&[u8]] = &[b"stratum+tcp://", b"donate-level", b"mining.submit", b"10s/60s/15m"];
 
 fn identify(bytes: &[u8]) -> Result<Finding, Skip> {
     let mut file = tempfile();
@@ -148,7 +148,7 @@ fn what_cannot_be_read_is_skipped_with_its_reason() {
 }
 
 /// A new directory for one test.
-fn directory(name: &str) -> PathBuf {
+pub fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("miner-guard-identify-{name}-{}", std::process::id()));
     fs::create_dir_all(&path).unwrap();
     path

@@ -80,15 +80,8 @@ fn lzma(packed: &[u8], len: usize) -> Option<Vec<u8>> {
     }
     // The dictionary needs to be no larger than the output, which is all kept anyway.
     let dictionary = u32::try_from(len.next_power_of_two().clamp(4096, MOST)).ok()?;
-    let reader = lzma_rust2::LzmaReader::new(
-        stream,
-        len as u64,
-        lc.into(),
-        lp.into(),
-        pb.into(),
-        dictionary,
-        None,
-    );
+    let reader =
+        lzma_rust2::LzmaReader::new(stream, len as u64, lc.into(), lp.into(), pb.into(), dictionary, None);
     let mut out = Vec::new();
     reader.ok()?.take(len as u64).read_to_end(&mut out).ok()?;
     (out.len() == len).then_some(out)

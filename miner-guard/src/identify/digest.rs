@@ -1,0 +1,68 @@
+//! SHA-256 and MD5 of a file, for lists of known miners.
+
+use super::{Skip, source::Source};
+use md5::Md5;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::{fmt::Write as _, fs::File};
+
+/// Both digests of a file, from one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// SHA-256
+    pub sha256: [u8; 32],
+    /// MD5: many lists of malware know no other.
+    pub md5: [u8; 16],
+}
+
+impl Digests {
+    /// Reads a file. It may be larger than what identification reads: a list may name any.
+    ///
+    /// # Errors
+    /// When it cannot be read, or changed meanwhile.
+    pub fn of(file: &File) -> Result<Self, Skip> {
+        let source = Source::new(file)?;
+        let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+        source.read_all(|bytes| {
+            sha256.update(bytes);
+            md5.update(bytes);
+        })?;
+        if source.changed()? {
+            return Err(Skip::Changed);
+        }
+        Ok(Self { sha256: sha256.finalize().into(), md5: md5.finalize().into() })
+    }
+}
+
+/// A digest as people write it.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        let mut file = File::from(rustix::fs::memfd_create("abc", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+        file.write_all(b"abc").unwrap();
+        let digests = Digests::of(&file).unwrap();
+        assert_eq!(hex(&digests.sha256), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hex(&digests.md5), "900150983cd24fb0d6963f7d28e17f72");
+    }
+
+    #[test]
+    fn zeros_in_a_hole_count_as_any_other_bytes() {
+        let file = File::from(rustix::fs::memfd_create("hole", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(1 << 20).unwrap();
+        let mut whole = Sha256::new();
+        whole.update(vec![0; 1 << 20]);
+        assert_eq!(Digests::of(&file).unwrap().sha256, <[u8; 32]>::from(whole.finalize()));
+    }
+}
