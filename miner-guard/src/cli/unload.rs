@@ -11,7 +11,7 @@ use super::{
     ui::Ui,
 };
 use crate::{
-    kernel::{KernelError, pins::Pins},
+    kernel::{KernelError, pins::Pins, preflight},
     sinks::text::colour::Colour,
 };
 
@@ -32,9 +32,7 @@ struct Unloaded<'a> {
 }
 
 pub(super) fn run(global: &Global, args: &UnloadArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(KernelError::NotPermitted.into());
-    }
+    preflight::permitted()?;
     let pins = Pins::at(&global.pin_dir);
     let run_dir = global.socket.parent().unwrap_or(Path::new("/"));
     // The lock: a guard that runs would go on without its hooks and say that it guards.

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     api::{hub::Hub, server, socket},
     event::decode,
-    kernel::{KernelError, ring::Ring},
+    kernel::{KernelError, preflight, ring::Ring},
     policy::OnStop,
     sinks::stream::Format,
 };
@@ -91,6 +91,7 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(io("handling SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("handling SIGINT"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io("handling SIGHUP"))?;
+    preflight::permitted()?;
     let bound = socket::Bound::at(&options.socket)?;
     let hub = Hub::default();
     let (inspected, mut results) = mpsc::unbounded_channel();

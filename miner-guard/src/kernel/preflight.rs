@@ -23,13 +23,20 @@ pub struct Preflight {
     pub cgroup_root: PathBuf,
 }
 
+/// Whether this process may ask the kernel for anything here. Asked first, or the first file that is root's would be
+/// named as the trouble.
+///
+/// # Errors
+/// [`KernelError::NotPermitted`].
+pub fn permitted() -> Result<(), KernelError> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(KernelError::NotPermitted) }
+}
+
 impl Preflight {
     /// Looks at the running kernel. Changes nothing, but mounts bpffs or securityfs where they are missing
     /// (`mount` is false: only looks).
     pub fn look(pin_dir: &Path, mount: bool) -> Result<Self, KernelError> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(KernelError::NotPermitted);
-        }
+        permitted()?;
         if !Path::new(btf::VMLINUX).exists() {
             return Err(KernelError::Unsupported {
                 what: format!("it shows no BTF ({} is missing)", btf::VMLINUX),
