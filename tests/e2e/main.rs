@@ -3,11 +3,16 @@
 //! The same program runs on this machine and, as /init, in virtual machines with other kernels. It is also each process
 //! that tries a route.
 
+mod bad_input;
+mod commands;
 mod connect_routes;
 mod crash;
 mod doctor;
 mod exec_stop;
+mod flood;
+mod hostile_names;
 mod machine;
+mod miner;
 mod policy_swap;
 
 use std::process::ExitCode;
@@ -19,7 +24,7 @@ fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if route::serve() || work::serve() {
+    if work::serve() || route::serve() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -42,6 +47,11 @@ fn cases() -> Vec<Trial> {
         exec_stop::cases(),
         policy_swap::cases(),
         crash::cases(),
+        flood::cases(),
+        bad_input::cases(),
+        commands::cases(),
+        hostile_names::cases(),
+        miner::cases(),
     ]
     .into_iter()
     .flatten()

@@ -1,11 +1,10 @@
 //! A policy or a mode is swapped whole: under load no connect meets half of one.
 
-use std::{net::SocketAddr, time::Instant};
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
-    PATIENCE,
     case::{Done, case, in_vm},
     cgroup::Cgroup,
     guard::Post,
@@ -17,9 +16,7 @@ const ALLOWED: &str = "127.66.66.67:3333";
 
 pub fn cases() -> Vec<Trial> {
     vec![
-        case("no_verdict_is_wrong_while_policies_are_reloaded", || {
-            swaps("enforce", |post, n| reload_by_command(post, n), false)
-        }),
+        case("no_verdict_is_wrong_while_policies_are_reloaded", reloads_by_command),
         case("no_verdict_is_wrong_while_policies_are_reloaded_by_sighup", reloads_by_signal),
         case("no_verdict_is_wrong_while_the_mode_is_switched", switches_of_mode),
     ]
@@ -45,22 +42,17 @@ fn addresses() -> Result<[SocketAddr; 2]> {
     Ok([DENIED.parse()?, ALLOWED.parse()?])
 }
 
-fn reload_by_command(post: &Post, n: u32) -> Result<()> {
-    post.write_policy(&policy(n))?;
-    let output = post.run(&["policy", "reload", "-o", "json"])?;
-    ensure!(output.status.success(), "reload {n}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-fn swaps(mode: &str, swap: fn(&Post, u32) -> Result<()>, may_pass: bool) -> Result<Done> {
+fn reloads_by_command() -> Result<Done> {
     let cgroup = Cgroup::new()?;
     let post = Post::at(&cgroup, &policy(0))?;
-    let guard = post.start(mode)?;
+    let guard = post.start("enforce")?;
     let work = Loop::start(&cgroup, &addresses()?)?;
     for n in 1..=rounds() {
-        swap(&post, n)?;
+        post.write_policy(&policy(n))?;
+        let output = post.run(&["policy", "reload", "-o", "json"])?;
+        ensure!(output.status.success(), "reload {n}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    judge(&work.stop()?, may_pass)?;
+    judge(&work.stop()?, false)?;
     guard.stop()?;
     Ok(Done::Passed)
 }
@@ -110,8 +102,6 @@ fn switches_of_mode() -> Result<Done> {
         ensure!(wrong == 0, "after the switch to {mode}: {denied:?}");
     }
     judge(&work.stop()?, true)?;
-    let start = Instant::now();
     guard.stop()?;
-    ensure!(start.elapsed() < PATIENCE, "the guard did not stop");
     Ok(Done::Passed)
 }

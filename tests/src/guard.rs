@@ -175,13 +175,26 @@ impl Guard {
     /// # Errors
     /// When that one does not come within [`PATIENCE`], or when a line is not JSON.
     pub fn each_event(&mut self, mut last: impl FnMut(Value) -> bool) -> Result<()> {
+        let mut wrong = Ok(());
+        self.each_line(|line| match parse(&line) {
+            Ok(event) => last(event),
+            Err(error) => {
+                wrong = Err(error);
+                true
+            }
+        })?;
+        wrong
+    }
+
+    /// [`Self::each_event`] of a guard that writes text.
+    pub fn each_line(&mut self, mut last: impl FnMut(String) -> bool) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
             let line = self
                 .stdout
                 .recv_timeout(end.saturating_duration_since(Instant::now()))
                 .context("the last event did not come")?;
-            if last(parse(&line)?) {
+            if last(line) {
                 return Ok(());
             }
         }

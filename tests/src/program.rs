@@ -161,6 +161,8 @@ pub struct Run {
     pub end: End,
     /// Whether it printed its word.
     pub printed: bool,
+    /// Whether it printed nothing at all.
+    pub silent: bool,
     /// From before fork() to its end.
     pub after: Duration,
 }
@@ -190,7 +192,12 @@ pub fn run(command: &mut Command) -> Result<Run> {
         Ok(child) => child,
         Err(error) => match error.raw_os_error() {
             Some(errno) => {
-                return Ok(Run { end: End::Refused(errno), printed: false, after: Duration::ZERO });
+                return Ok(Run {
+                    end: End::Refused(errno),
+                    printed: false,
+                    silent: true,
+                    after: Duration::ZERO,
+                });
             }
             None => bail!("cannot start {command:?}: {error}"),
         },
@@ -214,7 +221,7 @@ pub fn run(command: &mut Command) -> Result<Run> {
         (None, Some(libc::SIGKILL)) => End::Killed,
         (None, signal) => End::Signal(signal.unwrap_or(0)),
     };
-    Ok(Run { end, printed: said.windows(WORD.len()).any(|w| w == WORD), after })
+    Ok(Run { end, printed: said.windows(WORD.len()).any(|w| w == WORD), silent: said.is_empty(), after })
 }
 
 /// Waits for the end of a child, which stays to be waited for. False when it did not come in time.
