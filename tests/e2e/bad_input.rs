@@ -115,6 +115,8 @@ fn refused(policy: &str, place: &str, words: &[&str]) -> Result<Done> {
     let place = format!("{}{place}", config.display());
     let words: Vec<_> = words.iter().copied().chain([place.as_str()]).collect();
     expect(&post.daemon("enforce").output()?, 2, &words).context("run")?;
+    let check = post.command(&["check"]).arg("--config").arg(&config).output()?;
+    expect(&check, 2, &words).context("check")?;
     ensure!(!post.path("bpf/miner-guard/v1").exists(), "something was pinned");
     Ok(Done::Passed)
 }
