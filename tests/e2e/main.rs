@@ -14,11 +14,12 @@ mod hostile_names;
 mod machine;
 mod miner;
 mod policy_swap;
+mod verifier;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{init, route, sandbox, work};
+use miner_guard_tests::{case::in_vm, init, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -39,21 +40,35 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, cases()).exit_code()
 }
 
-fn cases() -> Vec<Trial> {
+/// What differs between kernels. A machine that is emulated takes ten seconds and more for each start of a guard.
+fn kernel_cases() -> Vec<Trial> {
+    [machine::cases(), doctor::cases(), verifier::cases(), connect_routes::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What does not.
+fn further_cases() -> Vec<Trial> {
     [
-        machine::cases(),
-        doctor::cases(),
-        connect_routes::cases(),
         exec_stop::cases(),
         policy_swap::cases(),
         crash::cases(),
-        flood::cases(),
         bad_input::cases(),
         commands::cases(),
+        flood::cases(),
         hostile_names::cases(),
         miner::cases(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+fn cases() -> Vec<Trial> {
+    let mut cases = kernel_cases();
+    if !in_vm() {
+        cases.extend(further_cases());
+    }
+    cases
 }

@@ -38,6 +38,18 @@ impl<'a> Header<'a> {
         self.word(word::CLASSES) & (1 << class as u32) != 0
     }
 
+    /// The same tag, of which the verifier knows nothing: not even on the ways that end with "none".
+    #[inline(always)]
+    pub(super) const fn forget_tag(&self, tag: u32) -> u32 {
+        tag ^ self.unknown() as u32
+    }
+
+    /// 0, because the top byte of that word is 0 in every image; which only we know.
+    #[inline(always)]
+    const fn unknown(&self) -> u64 {
+        ((self.word(word::ABI_MODE) >> 24) as u64).wrapping_mul(0x0101_0101_0101_0101)
+    }
+
     /// The same answer, of which the verifier knows nothing.
     ///
     /// It follows every way on which an answer can come about, and checks what comes after once for each unless two
@@ -48,9 +60,7 @@ impl<'a> Header<'a> {
             Some(a) => a.rule as u64 | (a.verdict as u64) << 32 | (a.reason as u64) << 40,
             None => 0,
         };
-        // The top byte is 0 in every image, which only we know.
-        let unknown = ((self.word(word::ABI_MODE) >> 24) as u64).wrapping_mul(0x0101_0101_0101_0101);
-        let packed = packed ^ unknown;
+        let packed = packed ^ self.unknown();
         if packed == 0 {
             return None;
         }

@@ -52,6 +52,11 @@ const fn in_bucket(b: &Block, hash: u64) -> u32 {
 /// The tag under a hash, 0 if none.
 #[inline(always)]
 pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, hash: u64) -> u32 {
+    header.forget_tag(look_up(blocks, header, hash))
+}
+
+#[inline(always)]
+fn look_up<B: Blocks>(blocks: &B, header: &Header<'_>, hash: u64) -> u32 {
     let base = header.word(word::KEYED);
     if base == 0 {
         return 0;

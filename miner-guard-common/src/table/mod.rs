@@ -78,7 +78,7 @@ pub fn address<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> 
 #[inline(always)]
 fn address4<B: Blocks>(blocks: &B, header: &Header<'_>, v4: u32, port: u16) -> Option<Answer> {
     let tag = exact4::tag(blocks, header, v4);
-    let exact = Answer::of(direct(blocks, header, tag, port), Reason::Address);
+    let exact = header.forget(Answer::of(direct(blocks, header, tag, port), Reason::Address));
     match exact {
         Some(a) if a.verdict.stops() => exact,
         _ => {
@@ -101,7 +101,7 @@ fn address6<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Opt
         Some(a) if a.verdict.stops() => exact,
         _ => {
             let (base, len) = (header.word(word::RANGE6), header.word(word::RANGE6_LEN));
-            let tag = range::tag(blocks, base, len, high, low);
+            let tag = range::tag(blocks, header, base, len, high, low);
             first(exact, Answer::of(direct(blocks, header, tag, to.port), Reason::Prefix))
         }
     }
@@ -128,10 +128,10 @@ pub fn port<B: Blocks>(blocks: &B, header: &Header<'_>, port: u16) -> Option<Ans
 pub fn protected<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<u32> {
     let (high, mut low) = to.address.halves();
     let (base, len) = (header.word(word::PROTECTED), header.word(word::PROTECTED_LEN));
-    let mut tag = range::tag(blocks, base, len, high, low);
+    let mut tag = range::tag(blocks, header, base, len, high, low);
     if let (0, Some(v4)) = (tag, to.address.behind_nat64()) {
         low = 0xffff_0000_0000 | v4 as u64;
-        tag = range::tag(blocks, base, len, 0, low);
+        tag = range::tag(blocks, header, base, len, 0, low);
     }
     match tag & TAG_VALUE {
         0 => None,

@@ -49,9 +49,11 @@ pub(super) fn first(earlier: Option<Answer>, later: Option<Answer>) -> Option<An
 /// The direct tag for this port: the tag itself, or the entry of its list; 0 if none.
 #[inline(always)]
 pub(super) fn direct<B: Blocks>(blocks: &B, header: &Header<'_>, tag: u32, port: u16) -> u32 {
-    if tag & TAG_LIST == 0 {
-        return tag;
-    }
+    header.forget_tag(if tag & TAG_LIST == 0 { tag } else { in_list(blocks, header, tag, port) })
+}
+
+#[inline(always)]
+fn in_list<B: Blocks>(blocks: &B, header: &Header<'_>, tag: u32, port: u16) -> u32 {
     // The list's blocks are a power of two, sorted by port: halve until one is left.
     let mut steps = (tag >> TAG_STEPS_SHIFT) & 15;
     let mut at = header.word(word::LISTS).wrapping_add(tag & TAG_VALUE);
