@@ -148,7 +148,8 @@ pub const TAG_VERDICT_SHIFT: u32 = 27;
 pub const TAG_VALUE: u32 = (1 << 26) - 1;
 /// Shift of log2(blocks) in a list tag.
 pub const TAG_STEPS_SHIFT: u32 = 26;
-/// Most that log2(blocks) can be: 65,536 ports, 8 a block.
+/// Most steps of a search in a list: all that the tag's field can say (65,536 ports, 8 a block, need 13), so that the
+/// verifier has one bound and not two.
 pub const LIST_STEPS_MAX: u32 = 15;
 /// Most ranges in a section: the lookup searches no longer than 20 steps.
 pub const RANGES_MAX: u32 = (1 << 20) - 1;
