@@ -13,7 +13,7 @@ use miner_guard_tests::{
     cgroup::Cgroup,
     guard::Post,
     listener::Listener,
-    route::{Attempt, Route},
+    route::{Attempt, Route, once_gone},
     sandbox::SECOND_V6_LOOPBACK,
 };
 
@@ -70,6 +70,7 @@ fn try_all() -> Result<Vec<Tried>> {
     let under = all_routes().context("under the guard")?;
     let status = guard.stop()?;
     ensure!(status.success(), "the guard ended with {status}");
+    once_gone(|| Route::Tcp.from_cgroup(&cgroup, listeners[0].address()))?;
     let after = all_routes().context("after the guard")?;
     Ok(before
         .into_iter()

@@ -13,11 +13,12 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     process::Stdio,
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cgroup::Cgroup;
+use crate::{PATIENCE, cgroup::Cgroup};
 
 /// The hidden first argument of a process that tries one route.
 const ARGUMENT: &str = "--try-route";
@@ -155,6 +156,24 @@ impl Route {
             (_, Ok(errno)) => Attempt::Refused(errno),
             (why, _) => Attempt::Unavailable(why.to_owned()),
         })
+    }
+}
+
+/// Tries until it is not denied: the kernel takes a program away a moment after its last pin has gone.
+///
+/// # Errors
+/// When an attempt cannot be made, ends otherwise, or stays denied for too long.
+pub fn once_gone(mut attempt: impl FnMut() -> Result<Attempt>) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let after = attempt()?;
+        if after == Attempt::Through {
+            return Ok(());
+        }
+        if !after.is_denied() || Instant::now() > end {
+            bail!("after the guard: {after}");
+        }
+        std::thread::yield_now();
     }
 }
 
