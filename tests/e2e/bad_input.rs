@@ -252,7 +252,7 @@ fn not_root() -> Result<Done> {
     let as_nobody = |arguments: &[&str]| -> Result<Output> {
         let command = post.command(arguments);
         // Nobody may not walk to a binary below root's home; by its descriptor it is reached all the same.
-        let binary = std::fs::File::open(command.get_program())?;
+        let binary = fs::File::open(command.get_program())?;
         let mut by_descriptor = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()));
         by_descriptor.args(command.get_args()).env("NO_COLOR", "1");
         let mut command = by_descriptor;
