@@ -14,7 +14,6 @@ mod hostile_names;
 mod machine;
 mod miner;
 mod policy_swap;
-mod verifier;
 
 use std::process::ExitCode;
 
@@ -42,10 +41,7 @@ fn main() -> ExitCode {
 
 /// What differs between kernels. A machine that is emulated takes ten seconds and more for each start of a guard.
 fn kernel_cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), verifier::cases(), connect_routes::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
 }
 
 /// What does not.

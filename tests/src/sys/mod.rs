@@ -1,6 +1,5 @@
 //! Thin and safe doors to the system calls that std does not have.
 
-pub mod bpf;
 pub mod net;
 
 use std::{
