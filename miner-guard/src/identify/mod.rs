@@ -6,6 +6,7 @@
 
 pub mod digest;
 mod elf;
+pub mod evidence;
 mod judge;
 mod matcher;
 mod memory;
@@ -19,6 +20,7 @@ mod upx;
 
 pub use digest::{Digests, hex};
 use elf::Elf;
+pub use evidence::{Evidence, Kind, Strength};
 use matcher::{Matcher, is_randomx};
 use serde::Serialize;
 use source::Source;
@@ -50,45 +52,6 @@ impl fmt::Display for Class {
             Self::MinerBinary => "miner-binary",
         })
     }
-}
-
-/// What kind of thing a piece of evidence is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A proof-of-work algorithm.
-    Algorithm,
-    /// A miner's client: what talks to a pool, or to the miner's user.
-    Client,
-    /// What a miner does to the machine to mine faster.
-    Tuning,
-    /// The file is packed.
-    Packer,
-    /// How the file was read.
-    Reading,
-}
-
-/// How much a piece of evidence counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strength {
-    /// Honest programs have it too.
-    Weak,
-    /// Seldom found elsewhere.
-    Medium,
-    /// Not found elsewhere.
-    Strong,
-}
-
-/// One reason, which a person can check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Evidence {
-    /// What it is about.
-    pub kind: Kind,
-    /// How much it counts.
-    pub strength: Strength,
-    /// What was found, and at which offset.
-    pub text: String,
 }
 
 /// What is known of a file after reading it.
