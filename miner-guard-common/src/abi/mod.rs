@@ -10,6 +10,7 @@ pub mod file;
 pub mod offsets;
 pub mod policy;
 pub mod record;
+pub mod runtime;
 pub mod verdict;
 
 /// Version of everything in this module. It names the pin directory (`…/v1/`): a daemon never

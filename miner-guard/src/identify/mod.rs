@@ -2,8 +2,9 @@
 //!
 //! A file goes through here in one direction: `source` (read without trust) → `elf` (what would run) → `matcher` (one
 //! pass for all `signs`) → `judge` (class and reasons). A packed file is unpacked (`upx`) and goes through again.
-//! [`scan`] does this with whole directories.
+//! [`scan`] does this with whole directories. What runs is identified by what it does: [`cpu`].
 
+pub mod cpu;
 pub mod digest;
 mod elf;
 pub mod evidence;

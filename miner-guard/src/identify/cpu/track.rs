@@ -1,0 +1,172 @@
+//! Processes over time: which of them look like hashing, and since when.
+
+mod judge;
+mod pool;
+mod process;
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use lru::LruCache;
+use miner_guard_common::abi::runtime::{ROUNDING, Rounding, Sample};
+
+use super::look::Look;
+use crate::identify::Evidence;
+use pool::Pool;
+use process::Process;
+
+/// Processes that are remembered. The one that was not seen for longest is forgotten.
+const PROCESSES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Groups of processes that are judged together.
+const POOLS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Threads that are sampled more often at one time.
+const CLOSE: usize = 64;
+
+/// What a site may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a mix of instructions must hold to be called hashing-heavy.
+    pub sustain: Duration,
+}
+
+/// What the evidence amounts to. The case decides; without one this is what is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hint {
+    /// A proof-of-work-like mix, held for long, that moves no data.
+    HashingHeavy,
+    /// RandomX.
+    Mining,
+}
+
+/// What was found of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Process.
+    pub pid: u32,
+    /// A thread of it.
+    pub tid: u32,
+    /// Its real user.
+    pub uid: u32,
+    /// Its cgroup v2 id.
+    pub cgroup: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub time_ns: u64,
+    /// What it amounts to; `None` while it is less than a class.
+    pub hint: Option<Hint>,
+    /// Why. Sentences stay the same while what they say holds.
+    pub evidence: Vec<Evidence>,
+    /// From the first sign of this kind until now.
+    pub after: Duration,
+}
+
+/// Judges processes by samples and rounding modes.
+#[derive(Debug)]
+pub struct Tracker {
+    settings: Settings,
+    processes: LruCache<u32, Process>,
+    pools: LruCache<(u64, u32), Pool>,
+    own: u32,
+}
+
+impl Tracker {
+    /// `own`: the process that is never judged.
+    #[must_use]
+    pub fn new(settings: Settings, own: u32) -> Self {
+        Self { settings, processes: LruCache::new(PROCESSES), pools: LruCache::new(POOLS), own }
+    }
+
+    /// After a reload.
+    pub const fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Takes a sample.
+    pub fn sample(&mut self, s: &Sample) {
+        if s.pid == self.own || s.pid == 0 {
+            return;
+        }
+        let process = self.processes.get_or_insert_mut(s.pid, || Process::new(s.time_ns));
+        process.seen(s);
+        if s.flags & ROUNDING == 0 {
+            let len = (s.len as usize).min(s.code.len());
+            process.code(s.time_ns, s.ip, s.code.get(..len).unwrap_or_default());
+        }
+    }
+
+    /// Takes the rounding modes of a process, counted since it was first seen in another than to nearest.
+    pub fn modes(&mut self, pid: u32, r: &Rounding) {
+        if pid == self.own || r.outside != 0 {
+            return;
+        }
+        let process = self.processes.get_or_insert_mut(pid, || Process::new(r.last_ns));
+        let more = process.modes(r);
+        if more.iter().any(|n| *n > 0) {
+            self.pools.get_or_insert_mut((r.cgroup, r.uid), Pool::default).add(pid, r.last_ns, &more);
+        }
+    }
+
+    /// Judges what came since the last time; at most a few reads of `/proc` for each suspect.
+    pub fn tick(&mut self, now_ns: u64, look: &dyn Look) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (pid, process) in &mut self.processes {
+            if !process.news {
+                continue;
+            }
+            process.news = false;
+            process.resolve(*pid, now_ns, look);
+            let pool = self.pools.get_mut(&(process.cgroup, process.uid)).filter(|_| process.rounds());
+            found.extend(judge::randomx(*pid, now_ns, process, pool, look));
+            found.extend(judge::mix(*pid, now_ns, process, &self.settings, look));
+        }
+        found
+    }
+
+    /// Threads to sample more often now, and the CPUs on which to make threads change: those of suspects now, and those
+    /// where anything ran lately.
+    #[must_use]
+    pub fn closer(&self, now_ns: u64) -> Closer {
+        let mut out = Closer::default();
+        for (_, p) in &self.processes {
+            let close = p.close(now_ns);
+            for t in p.threads.iter().filter(|t| now_ns.saturating_sub(t.seen_ns) < 2_000_000_000) {
+                if close {
+                    out.threads.push(t.tid);
+                    out.suspects.push(t.cpu);
+                } else {
+                    out.busy.push(t.cpu);
+                }
+            }
+        }
+        out.threads.truncate(CLOSE);
+        for cpus in [&mut out.suspects, &mut out.busy] {
+            cpus.sort_unstable();
+            cpus.dedup();
+        }
+        out.busy.retain(|c| !out.suspects.contains(c));
+        out
+    }
+
+    /// Whether the rounding modes of any process are known.
+    #[must_use]
+    pub fn any_modes(&self) -> bool {
+        self.processes.iter().any(|(_, p)| p.rounds())
+    }
+
+    /// A process that is gone.
+    pub fn forget(&mut self, pid: u32) {
+        self.processes.pop(&pid);
+    }
+}
+
+/// Where to look more closely.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closer {
+    /// Threads of suspects.
+    pub threads: Vec<u32>,
+    /// CPUs on which they ran.
+    pub suspects: Vec<u32>,
+    /// Other CPUs that are in use.
+    pub busy: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests;

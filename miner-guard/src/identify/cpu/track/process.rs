@@ -1,0 +1,219 @@
+//! What is remembered of one process.
+
+use std::collections::VecDeque;
+
+use miner_guard_common::abi::runtime::{Rounding, Sample};
+
+use crate::identify::cpu::{
+    code::{self, Counts},
+    look::{Look, Memory, Usage},
+    mix,
+    rounding::Modes,
+};
+
+/// Samples of a window: about four seconds of one thread, and of 10 to 200 none judges better than another.
+pub(super) const WINDOW: u32 = 16;
+/// Samples after which a mix is worth a closer look.
+const HINT: u32 = 4;
+/// Newest samples, with their addresses.
+const RECENT: usize = 48;
+/// Newest windows.
+const WINDOWS: usize = 256;
+/// Threads that are remembered.
+const THREADS: usize = 64;
+const SECOND: u64 = 1_000_000_000;
+/// A suspect is sampled more often for so long, then left alone for a while.
+const CLOSE_NS: u64 = 4 * SECOND;
+const PAUSE_NS: u64 = 8 * SECOND;
+/// Memory is looked at anew after so long.
+const STALE_NS: u64 = SECOND;
+
+/// A sample with its address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    ip: u64,
+    pub counts: Counts,
+    /// Whether it lies in memory without a file; not known yet.
+    pub made: Option<bool>,
+}
+
+/// A thread, and where it was last seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thread {
+    pub tid: u32,
+    pub cpu: u32,
+    pub seen_ns: u64,
+}
+
+/// A window that was judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub time_ns: u64,
+    /// Looks like proof of work, and moved no data.
+    pub flagged: bool,
+    /// Only with the signs of [`crate::identify::cpu::shape`].
+    pub by_shape: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub uid: u32,
+    pub cgroup: u64,
+    pub threads: Vec<Thread>,
+    /// Something came since it was last judged.
+    pub news: bool,
+    pub recent: VecDeque<Seen>,
+    /// The window that fills.
+    pub filling: Counts,
+    /// A full one that is to be judged, and when it was full.
+    pub full: Option<(u64, Counts)>,
+    pub windows: VecDeque<Window>,
+    /// When data was last measured.
+    pub usage: Option<Usage>,
+    pub modes: Modes,
+    /// When another mode than to nearest was first seen.
+    pub modes_since: Option<u64>,
+    /// The first sample that looked like RandomX's code.
+    pub jit_since: Option<u64>,
+    memory: Option<(u64, Memory)>,
+    close_from: u64,
+    close_until: u64,
+    /// What was told, so that it is told once.
+    pub told: Vec<&'static str>,
+}
+
+impl Process {
+    pub fn new(now_ns: u64) -> Self {
+        Self {
+            uid: 0,
+            cgroup: 0,
+            threads: Vec::new(),
+            news: false,
+            recent: VecDeque::new(),
+            filling: Counts::default(),
+            full: None,
+            windows: VecDeque::new(),
+            usage: None,
+            modes: Modes::default(),
+            modes_since: None,
+            jit_since: None,
+            memory: None,
+            close_from: now_ns,
+            close_until: 0,
+            told: Vec::new(),
+        }
+    }
+
+    pub fn seen(&mut self, s: &Sample) {
+        (self.uid, self.cgroup, self.news) = (s.uid, s.cgroup, true);
+        let now = Thread { tid: s.tid, cpu: s.cpu, seen_ns: s.time_ns };
+        if let Some(t) = self.threads.iter_mut().find(|t| t.tid == s.tid) {
+            *t = now;
+        } else {
+            if self.threads.len() >= THREADS {
+                self.threads.remove(0);
+            }
+            self.threads.push(now);
+        }
+    }
+
+    pub fn code(&mut self, time_ns: u64, ip: u64, bytes: &[u8]) {
+        let counts = code::read(bytes);
+        if counts.all == 0 {
+            return;
+        }
+        self.filling += counts;
+        if self.filling.samples >= WINDOW {
+            self.full = Some((time_ns, std::mem::take(&mut self.filling)));
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Seen { ip, counts, made: None });
+        let hashes = self.filling.samples >= HINT && mix::log_odds(&mix::features(&self.filling)) > 0.0;
+        if hashes || counts.jit_like() {
+            self.suspect(time_ns);
+        }
+    }
+
+    /// Takes counts; gives what came since the last time.
+    pub fn modes(&mut self, r: &Rounding) -> Modes {
+        let mut more = Modes::default();
+        for ((more, new), old) in more.iter_mut().zip(r.counts).zip(self.modes) {
+            // Fewer than before: the kernel's table had to let the process go, and counts anew.
+            *more = if new >= old { new - old } else { new };
+        }
+        for (sum, more) in self.modes.iter_mut().zip(more) {
+            *sum = sum.saturating_add(more);
+        }
+        if more.iter().any(|n| *n > 0) {
+            (self.uid, self.cgroup, self.news) = (r.uid, r.cgroup, true);
+            self.modes_since.get_or_insert(r.last_ns);
+            self.suspect(r.last_ns);
+        }
+        more
+    }
+
+    /// It was seen in another rounding mode than to nearest.
+    pub const fn rounds(&self) -> bool {
+        self.modes_since.is_some()
+    }
+
+    fn suspect(&mut self, now_ns: u64) {
+        if now_ns > self.close_until.saturating_add(if self.close_until == 0 { 0 } else { PAUSE_NS }) {
+            (self.close_from, self.close_until) = (now_ns, now_ns + CLOSE_NS);
+        }
+    }
+
+    /// Whether to look more closely now.
+    pub const fn close(&self, now_ns: u64) -> bool {
+        now_ns < self.close_until && now_ns.saturating_add(SECOND) >= self.close_from
+    }
+
+    /// Its memory, read not long ago.
+    pub fn memory(&mut self, pid: u32, now_ns: u64, look: &dyn Look) -> Option<&Memory> {
+        if self.memory.as_ref().is_none_or(|(at, _)| now_ns.saturating_sub(*at) > STALE_NS) {
+            self.memory = look.memory(pid).map(|m| (now_ns, m));
+        }
+        self.memory.as_ref().map(|(_, m)| m)
+    }
+
+    /// Finds out where the newest samples lie, if that matters.
+    pub fn resolve(&mut self, pid: u32, now_ns: u64, look: &dyn Look) {
+        let jit_like = self.recent.iter().filter(|s| s.counts.jit_like()).count();
+        if !self.rounds() && jit_like < 2 || self.recent.iter().all(|s| s.made.is_some()) {
+            return;
+        }
+        let Some(memory) = self.memory(pid, now_ns, look).cloned() else { return };
+        for s in self.recent.iter_mut().filter(|s| s.made.is_none()) {
+            s.made = Some(memory.made(s.ip));
+        }
+        if self.recent.iter().any(Seen::is_jit) {
+            self.jit_since.get_or_insert(now_ns);
+        }
+    }
+
+    /// A window was judged.
+    pub fn judged(&mut self, window: Window) {
+        if self.windows.len() >= WINDOWS {
+            self.windows.pop_front();
+        }
+        self.windows.push_back(window);
+    }
+
+    /// True the first time.
+    pub fn tell(&mut self, what: &'static str) -> bool {
+        let new = !self.told.contains(&what);
+        if new {
+            self.told.push(what);
+        }
+        new
+    }
+}
+
+impl Seen {
+    /// Code of RandomX's shape in memory without a file.
+    pub fn is_jit(&self) -> bool {
+        self.made == Some(true) && self.counts.jit_like()
+    }
+}

@@ -1,0 +1,188 @@
+//! Processes that do not exist, and a `/proc` that says what the test wants.
+
+use std::cell::Cell;
+
+use miner_guard_common::abi::runtime::CODE;
+
+use super::*;
+use crate::identify::cpu::look::{Manners, Memory, Usage};
+use crate::identify::{Kind, Strength};
+
+const SECOND: u64 = 1_000_000_000;
+/// Where made code lies.
+const MADE: u64 = 0x7f00_0000_0000;
+const FILE: u64 = 0x5555_0000;
+
+struct Told {
+    resident: u64,
+    moved_a_second: u64,
+    now: Cell<u64>,
+    manners: Manners,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { resident: 300 << 20, moved_a_second: 0, now: Cell::new(0), manners: Manners::default() }
+    }
+}
+
+impl Look for Told {
+    fn usage(&self, _: u32) -> Option<Usage> {
+        let ms = self.now.get() / 1_000_000;
+        Some(Usage { start: 1, cpu_ms: ms, moved: ms * self.moved_a_second / 1000 })
+    }
+    fn memory(&self, _: u32) -> Option<Memory> {
+        Some(Memory {
+            made_code: std::iter::once(MADE..MADE + 0x10_0000).collect(),
+            resident: self.resident,
+            ..Memory::default()
+        })
+    }
+    fn manners(&self, _: u32) -> Option<Manners> {
+        Some(self.manners)
+    }
+}
+
+fn sample(pid: u32, time_ns: u64, ip: u64, code: &[u8]) -> Sample {
+    let mut bytes = [0x90; CODE];
+    for (to, from) in bytes.iter_mut().zip(code.iter().cycle()) {
+        *to = *from;
+    }
+    Sample {
+        time_ns,
+        ip,
+        cgroup: 7,
+        pid,
+        tid: pid,
+        uid: 1000,
+        cpu: 1,
+        len: CODE as u32,
+        flags: 0,
+        code: bytes,
+    }
+}
+
+/// imul rax, rbx; xor rcx, rax; ror rcx, 9; add rdx, rcx
+const JIT: &[u8] = &[0x48, 0x0f, 0xaf, 0xc3, 0x48, 0x31, 0xc1, 0x48, 0xc1, 0xc9, 9, 0x48, 0x01, 0xca];
+/// rol eax, 7; xor eax, ecx; mov edx, [rsi]; add eax, edx
+const HASH: &[u8] = &[0xc1, 0xc0, 7, 0x31, 0xc8, 0x8b, 0x16, 0x01, 0xd0];
+/// cmp [rdi], al; je +0; mov al, [rdi]; inc rdi
+const PARSER: &[u8] = &[0x38, 0x07, 0x74, 0, 0x8a, 0x07, 0x48, 0xff, 0xc7];
+
+fn modes(counts: [u32; 4], last_ns: u64) -> Rounding {
+    Rounding { counts, last_ns, cgroup: 7, uid: 1000, outside: 0 }
+}
+
+fn tracker(sustain_s: u64) -> Tracker {
+    Tracker::new(Settings { sustain: Duration::from_secs(sustain_s) }, 1)
+}
+
+/// A process that runs `code` for so many seconds, four samples a second; what was found.
+fn runs(tracker: &mut Tracker, told: &Told, code: &[u8], seconds: u64) -> Vec<Found> {
+    let mut found = Vec::new();
+    for quarter in 0..seconds * 4 {
+        let now = quarter * SECOND / 4;
+        told.now.set(now);
+        tracker.sample(&sample(42, now, FILE, code));
+        found.extend(tracker.tick(now, told));
+    }
+    found
+}
+
+#[test]
+fn rounding_modes_and_code_together_are_mining_at_once() {
+    let (mut t, told) = (tracker(120), Told::default());
+    for n in 0..10 {
+        t.sample(&sample(42, n * SECOND / 49, MADE + 0x100, JIT));
+    }
+    t.modes(42, &modes([7, 6, 5, 6], SECOND / 2));
+    let found = t.tick(SECOND / 2, &told);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].pid, found[0].hint), (42, Some(Hint::Mining)));
+    let kinds: Vec<Kind> = found[0].evidence.iter().map(|e| e.kind).collect();
+    assert_eq!(kinds, [Kind::RoundingModes, Kind::JitShape, Kind::MemoryShape]);
+    // Told once.
+    t.modes(42, &modes([17, 15, 14, 15], SECOND));
+    assert_eq!(t.tick(SECOND, &told), []);
+}
+
+#[test]
+fn rounding_modes_alone_must_hold_and_need_the_memory() {
+    for (resident, mining) in [(300 << 20, true), (20 << 20, false)] {
+        let (mut t, told) = (tracker(120), Told { resident, ..Told::default() });
+        let mut hints = Vec::new();
+        for second in 1..30 {
+            let n = second as u32 * 8;
+            t.modes(42, &modes([n, n, n, n], second * SECOND));
+            hints.extend(t.tick(second * SECOND, &told).into_iter().map(|f| (second, f.hint)));
+        }
+        let mines = hints.iter().find(|(_, h)| *h == Some(Hint::Mining));
+        assert_eq!(mines.is_some(), mining, "{hints:?}");
+        assert!(mines.is_none_or(|(second, _)| *second >= 11), "too early: {hints:?}");
+    }
+}
+
+#[test]
+fn interval_arithmetic_is_nothing_even_in_a_program_that_compiles() {
+    let (mut t, told) = (tracker(120), Told::default());
+    for second in 1..100 {
+        let n = second as u32 * 20;
+        t.modes(42, &modes([n, 0, 3 * n, 0], second * SECOND));
+        t.sample(&sample(42, second * SECOND, MADE, PARSER));
+        assert_eq!(t.tick(second * SECOND, &told), []);
+    }
+}
+
+#[test]
+fn a_miner_that_forks_every_moment_is_found_by_what_its_children_do_together() {
+    let (mut t, told) = (tracker(120), Told::default());
+    let mut mining = 0;
+    for child in 0..20_u32 {
+        let now = u64::from(child) * 2 * SECOND;
+        let pid = 100 + child;
+        t.sample(&sample(pid, now, MADE, JIT));
+        t.sample(&sample(pid, now, MADE, JIT));
+        let mut counts = [1, 0, 0, 0];
+        counts[1 + child as usize % 3] = 2;
+        t.modes(pid, &modes(counts, now));
+        mining += t.tick(now, &told).iter().filter(|f| f.hint == Some(Hint::Mining)).count();
+    }
+    assert!(mining > 0);
+}
+
+#[test]
+fn hashing_is_told_when_it_was_sustained_and_moved_no_data() {
+    let found = runs(&mut tracker(30), &Told::default(), HASH, 60);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].hint, Some(Hint::HashingHeavy));
+    assert!((30..60).contains(&found[0].after.as_secs()), "{found:?}");
+    assert_eq!(found[0].evidence[0].strength, Strength::Strong);
+    assert_eq!(runs(&mut tracker(70), &Told::default(), HASH, 60), [], "too early");
+    let reads = Told { moved_a_second: 50_000_000, ..Told::default() };
+    assert_eq!(runs(&mut tracker(30), &reads, HASH, 60), [], "it has data to hash");
+}
+
+#[test]
+fn a_parser_is_nothing() {
+    assert_eq!(runs(&mut tracker(5), &Told::default(), PARSER, 60), []);
+}
+
+#[test]
+fn a_suspect_is_looked_at_more_closely_for_a_while_and_then_left_alone() {
+    let mut t = tracker(120);
+    t.sample(&sample(42, SECOND, MADE, JIT));
+    t.sample(&sample(43, SECOND, FILE, PARSER));
+    let closer = t.closer(SECOND);
+    assert_eq!((closer.threads, closer.suspects, closer.busy), (vec![42], vec![1], vec![]));
+    t.sample(&sample(42, 6 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(6 * SECOND).threads, Vec::<u32>::new());
+    t.sample(&sample(42, 20 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(20 * SECOND).threads, [42]);
+}
+
+#[test]
+fn the_guard_itself_is_not_judged() {
+    let mut t = tracker(1);
+    t.sample(&sample(1, SECOND, MADE, JIT));
+    assert_eq!(t.closer(SECOND), Closer::default());
+}
