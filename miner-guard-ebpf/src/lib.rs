@@ -6,6 +6,7 @@
 //! | [`policy`] | questions to the current generation |
 //! | [`files`] | what is known of an executable file |
 //! | [`verdict`] | the only place where an answer becomes a return code or a signal |
+//! | [`watch`] | what the runtime hooks keep and send |
 //! | [`emit`] | records to user space: aggregation, wake-ups, losses |
 //! | [`task`] | the unsafe door to kernel structures |
 #![no_std]
@@ -16,6 +17,7 @@ pub mod hooks;
 pub mod policy;
 pub mod task;
 pub mod verdict;
+pub mod watch;
 
 /// What every object needs once: its licence (GPL-compatible, for the helpers) and a panic handler, which the
 /// verifier would refuse if any path led to it.

@@ -5,11 +5,23 @@ use aya_ebpf::helpers::{
     bpf_get_current_task, bpf_probe_read_kernel,
     generated::{bpf_probe_read_kernel_str, bpf_probe_read_user},
 };
-use miner_guard_common::abi::{exec, file::FileId, offsets::Offset};
+use miner_guard_common::abi::{
+    exec,
+    file::FileId,
+    offsets::{ABSENT, Offset},
+    runtime,
+};
 
 /// Set by the loader before the programs load; frozen, so the verifier sees constants.
 #[unsafe(no_mangle)]
 static OFFSETS: [u32; Offset::COUNT] = [0; Offset::COUNT];
+
+#[inline(always)]
+fn offset(member: Offset) -> u32 {
+    // SAFETY: a read of our own static, in bounds because `Offset` is the index; volatile because the loader
+    // replaces it after compilation.
+    unsafe { core::ptr::read_volatile(OFFSETS.as_ptr().add(member as usize)) }
+}
 
 /// A kernel address. Only [`Ptr::read`] looks behind it.
 #[derive(Clone, Copy)]
@@ -31,9 +43,7 @@ impl Ptr {
 
     #[inline(always)]
     fn read<T: Copy>(self, member: Offset) -> Option<T> {
-        // SAFETY: a read of our own static, in bounds because `Offset` is the index; volatile because the loader
-        // replaces it after compilation.
-        let offset = unsafe { core::ptr::read_volatile(OFFSETS.as_ptr().add(member as usize)) };
+        let offset = offset(member);
         // SAFETY: the helper checks the source address and reports a fault as an error.
         unsafe { bpf_probe_read_kernel((self.0 + u64::from(offset)) as *const T) }.ok()
     }
@@ -105,6 +115,32 @@ pub fn arguments(task: Ptr, out: &mut [u8; exec::ARGS]) -> (u32, bool) {
     if rc == 0 { (len, more) } else { (0, true) }
 }
 
+/// SSE control and status register of a thread that was just switched out, from its `struct fpu`.
+#[inline(always)]
+pub fn mxcsr(fpu: Ptr) -> Option<u32> {
+    if offset(Offset::FpuFpstate) == ABSENT {
+        fpu.read(Offset::FpuMxcsr)
+    } else {
+        fpu.follow(Offset::FpuFpstate)?.read(Offset::FpstateMxcsr)
+    }
+}
+
+/// Copies the code bytes at a user address of the current task; how many could be read. Never faults a page in.
+#[inline(always)]
+pub fn code(ip: u64, out: &mut [u8; runtime::CODE]) -> u32 {
+    /// When the page ends or is not there: an instruction at least.
+    const LEAST: usize = 16;
+    // SAFETY: as many bytes as the array has; the helper checks the source.
+    if unsafe { bpf_probe_read_user(out.as_mut_ptr().cast(), runtime::CODE as u32, ip as *const _) } == 0 {
+        return runtime::CODE as u32;
+    }
+    // SAFETY: as above, for fewer bytes. The first read has cleared the array.
+    if unsafe { bpf_probe_read_user(out.as_mut_ptr().cast(), LEAST as u32, ip as *const _) } == 0 {
+        return LEAST as u32;
+    }
+    0
+}
+
 /// How many levels of cgroups are looked at.
 pub const CGROUP_DEPTH: usize = 16;
 
@@ -114,15 +150,19 @@ pub const CGROUP_DEPTH: usize = 16;
 /// 5.14 only.
 #[inline(always)]
 pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
-    let mut at = task.follow(Offset::TaskCgroups).and_then(|c| c.follow(Offset::CssSetDflCgrp));
+    // Zero for nothing, rather than an Option: its value is undefined when there is none, and where the compiler carries
+    // that over from one turn to the next the verifier refuses the register.
+    let step = |from: u64, member| if from == 0 { 0 } else { Ptr(from).read::<u64>(member).unwrap_or(0) };
+    let mut at = step(step(task.0, Offset::TaskCgroups), Offset::CssSetDflCgrp);
     for _ in 0..CGROUP_DEPTH {
-        let Some(cgroup) = at else { return false };
-        if let Some(id) = cgroup.follow(Offset::CgroupKn).and_then(|kn| kn.read::<u64>(Offset::KernfsId))
-            && hit(id)
-        {
+        let node = step(at, Offset::CgroupKn);
+        if node == 0 {
+            return false;
+        }
+        if hit(step(node, Offset::KernfsId)) {
             return true;
         }
-        at = cgroup.follow(Offset::CgroupParent);
+        at = step(at, Offset::CgroupParent);
     }
     false
 }

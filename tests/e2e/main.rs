@@ -14,17 +14,18 @@ mod hostile_names;
 mod machine;
 mod miner;
 mod policy_swap;
+mod runtime;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{case::in_vm, init, route, sandbox, work};
+use miner_guard_tests::{busy, case::in_vm, init, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if work::serve() || route::serve() {
+    if work::serve() || route::serve() || busy::serve() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -55,6 +56,7 @@ fn further_cases() -> Vec<Trial> {
         flood::cases(),
         hostile_names::cases(),
         miner::cases(),
+        runtime::cases(),
     ]
     .into_iter()
     .flatten()

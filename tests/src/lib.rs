@@ -10,9 +10,11 @@
 //! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
 //! | [`route`] | every way of a program to reach an address, each in a process of its own |
+//! | [`busy`] | processes that keep a processor busy, with a miner's signature or without |
 //! | [`work`] | connecting over and over, or by a chosen name, in a process of its own |
 //! | [`sys`] | the system calls that std does not have: most of the unsafe code is there |
 
+pub mod busy;
 pub mod case;
 pub mod cgroup;
 pub mod guard;

@@ -63,4 +63,20 @@ offsets! {
     CgroupKn = "cgroup", ["kn"],
     /// cgroup id.
     KernfsId = "kernfs_node", ["id"],
+    /// Floating point state in use, from 5.16 on. Optional.
+    FpuFpstate = "fpu", ["fpstate"],
+    /// SSE control and status in it. Optional.
+    FpstateMxcsr = "fpstate", ["regs.fxsave.mxcsr"],
+    /// The same where the state lies in `fpu` itself, up to 5.15. Optional.
+    FpuMxcsr = "fpu", ["state.fxsave.mxcsr"],
+}
+
+/// What an optional offset is where the kernel has no such member.
+pub const ABSENT: u32 = u32::MAX;
+
+impl Offset {
+    /// Whether the guard runs without it, and only a hook that can be done without is left out.
+    pub const fn optional(self) -> bool {
+        matches!(self, Self::FpuFpstate | Self::FpstateMxcsr | Self::FpuMxcsr)
+    }
 }

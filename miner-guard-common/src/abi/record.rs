@@ -68,6 +68,8 @@ byte_enum! {
         TaskTable = 4 => "task-table",
         /// A record was counted into `suppressed` of a later one (not a loss; for `status`).
         Aggregated = 5 => "aggregated",
+        /// The ring of code samples was full.
+        RingSample = 6 => "ring-sample",
     }
 }
 /// Number of [`Loss`] counters, with room to grow without a new map shape.

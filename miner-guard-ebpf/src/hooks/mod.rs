@@ -2,3 +2,5 @@
 
 pub mod connect;
 pub mod exec;
+pub mod fpu;
+pub mod sample;

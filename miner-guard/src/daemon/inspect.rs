@@ -228,6 +228,13 @@ pub fn explain(rules: &FileRules, path: &Path) -> std::io::Result<Explained> {
     Ok(Explained { verdict: judged.verdict, reason: judged.reason, rule: judged.rule, evidence })
 }
 
+/// Whether the allowlist names this file, by its path or content.
+pub fn exempt(rules: &FileRules, exe: &Path) -> bool {
+    let Some(file) = open(exe) else { return false };
+    let path = fs::read_link(exe).unwrap_or_default();
+    rules.look_up(&path, &file).is_some_and(|listed| listed.reason == Reason::Exempt)
+}
+
 /// Opens a program as the kernel sees it; `None` if it is gone or not a regular file.
 fn open(path: &Path) -> Option<File> {
     use std::os::unix::fs::OpenOptionsExt as _;

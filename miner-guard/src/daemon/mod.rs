@@ -1,14 +1,16 @@
 //! The running guard: start, prove, then one loop that takes records, commands and signals.
 //!
-//! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files on threads
-//! of its own; [`control`] answers the API. The loop alone owns the kernel tables.
+//! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files and [`watch`] at
+//! running programs, on threads of their own; [`control`] answers the API. The loop alone owns the kernel tables.
 
 mod control;
+mod found;
 mod inspect;
 mod memory;
 mod rules;
 mod start;
 mod tell;
+mod watch;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -100,6 +102,11 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         let _ = inspected.send(i);
     };
     let (mut guard, ring) = Guard::start(options, hub.clone(), report)?;
+    let (found, mut findings) = mpsc::unbounded_channel();
+    guard.watch(move |f| {
+        // As above.
+        let _ = found.send(f);
+    })?;
     // SAFETY: the ring owns its descriptor, never replaces or closes it before it is dropped, and `AsyncFd` drops
     // its registration first.
     let mut ring = unsafe { AsyncFd::register(ring) }
@@ -128,6 +135,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
             }
             Some(done) = results.recv() => {
                 guard.inspected(done);
+                guard.flush();
+            }
+            Some(found) = findings.recv() => {
+                guard.found(found);
                 guard.flush();
             }
             Some((command, answer)) = asked.recv() => {

@@ -16,12 +16,13 @@ use miner_guard_common::{
 };
 
 use super::{
-    DaemonError, RunOptions,
+    DaemonError, RunOptions, found,
     inspect::{Inspected, Inspectors, SharedRules},
     memory,
     rules::{FileRules, RuleBook},
     tell::Teller,
     unload_at_stop,
+    watch::Watch,
 };
 use crate::{
     api::hub::Hub,
@@ -36,6 +37,7 @@ use crate::{
         pins::{Instance, Lock, Pins},
         preflight::Preflight,
         ring::Ring,
+        runtime::Runtime,
         tables::Tables,
     },
     policy::{
@@ -61,6 +63,9 @@ pub struct Guard {
     pub(super) inspectors: Inspectors,
     pub(super) file_rules: SharedRules,
     pub(super) key: SipKey,
+    /// Until its thread takes it.
+    pub(super) runtime: Option<Runtime>,
+    pub(super) watching: Option<Watch>,
     scratch: Scratch,
     instance: Instance,
     _lock: Lock,
@@ -99,7 +104,7 @@ impl Guard {
         let inspectors = Inspectors::start(Arc::clone(&file_rules), report)
             .map_err(|e| DaemonError::Io("starting the inspecting threads", e))?;
 
-        let hooks = programs.attach(&preflight, &instance, &guarded)?;
+        let load::Attached { hooks, runtime } = programs.attach(&preflight, &instance, &guarded)?;
         let proof = canary::prove(&mut tables, &scratch)?;
         if let (Some(why), Mode::Enforce) = (proof.failure(), mode) {
             return Err(DaemonError::NotProven(why.to_owned()));
@@ -124,6 +129,8 @@ impl Guard {
             inspectors,
             file_rules,
             key,
+            runtime,
+            watching: None,
             scratch,
             instance,
             _lock: lock,
@@ -145,6 +152,9 @@ impl Guard {
         let rules = Arc::new(FileRules::of(&policy));
         *self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = rules;
         self.policy = policy;
+        if let Some(watch) = &self.watching {
+            watch.set(found::settings(&self.policy));
+        }
         // Listed files and allowed programs may differ: every file is asked anew.
         self.tables.forget_files()?;
         self.apply_file_rules();
@@ -154,6 +164,8 @@ impl Guard {
 
     /// Ends the guard in order.
     pub(super) fn stop(mut self) -> Result<(), DaemonError> {
+        // No more findings.
+        self.watching = None;
         let unload = unload_at_stop(self.policy.settings.on_stop);
         let what = if unload {
             "stopped: the programs are unloaded, nothing is checked any more".to_owned()

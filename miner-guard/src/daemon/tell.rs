@@ -15,9 +15,9 @@ use crate::{
     event::{
         aggregate::{Aggregator, Emission},
         clock::{Clock, monotonic_ns},
-        decode::{DecodeError, Record},
+        decode::{Decision, DecodeError, Record},
         enrich::{Enricher, proc_root::ProcRoot},
-        model::{Action, Event, Finding, GuardNews, Scope},
+        model::{Action, Event, Finding, GuardNews, Host, Scope, Source},
         rules::RuleNames,
     },
     sinks::stream::{State, Stream},
@@ -97,7 +97,22 @@ impl Teller {
         self.write(event);
     }
 
-    fn write(&mut self, event: Event) {
+    /// What can be learned of a process of which no record tells.
+    pub fn source_of(&mut self, head: &Decision) -> Source {
+        self.enricher.source_of(head, None, &self.clock)
+    }
+
+    /// A moment of `CLOCK_MONOTONIC` as a time of day.
+    pub fn wall(&self, time_ns: u64) -> Timestamp {
+        self.clock.wall(time_ns)
+    }
+
+    /// This machine.
+    pub const fn host(&self) -> Option<&Host> {
+        self.enricher.host()
+    }
+
+    pub fn write(&mut self, event: Event) {
         if let Some(verdict) = event.miner_guard.verdict {
             *self.events.entry(verdict).or_default() += 1;
         }

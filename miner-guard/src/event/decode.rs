@@ -80,6 +80,28 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// About a process that no record of the kernel's tells of. Nothing was decided by the kernel.
+    #[must_use]
+    pub const fn about(pid: u32, tid: u32, uid: u32, cgroup: u64, time_ns: u64, mode: Mode) -> Self {
+        Self {
+            verdict: Verdict::Alert,
+            enforced: false,
+            reason: Reason::None,
+            mode,
+            rule: 0,
+            generation: 0,
+            time_ns,
+            cgroup,
+            pid,
+            tid,
+            uid,
+            gid: 0,
+            cpu: 0,
+            suppressed: 0,
+            comm: [0; 16],
+        }
+    }
+
     /// Command name of the thread, up to its NUL. Chosen by the process: hostile.
     #[must_use]
     pub fn comm(&self) -> &[u8] {

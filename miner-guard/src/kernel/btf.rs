@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use miner_guard_common::abi::offsets::Offset;
+use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
 /// Where the kernel shows its types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -85,16 +85,16 @@ impl<'a> Btf<'a> {
         Ok(btf)
     }
 
-    /// All offsets that the kernel programs need, in index order.
+    /// All offsets that the kernel programs need, in index order; [`ABSENT`] for an optional one that is not there.
     pub fn offsets(&self) -> Result<[u32; Offset::COUNT], BtfError> {
         let mut out = [0; Offset::COUNT];
         for (slot, wanted) in out.iter_mut().zip(Offset::ALL) {
             let (structure, paths) = wanted.path();
-            *slot = paths
-                .iter()
-                .find_map(|p| self.offset(structure, p).transpose())
-                .transpose()?
-                .ok_or_else(|| BtfError::Missing { structure, member: paths.join(" or .") })?;
+            *slot = match paths.iter().find_map(|p| self.offset(structure, p).transpose()).transpose()? {
+                Some(offset) => offset,
+                None if wanted.optional() => ABSENT,
+                None => return Err(BtfError::Missing { structure, member: paths.join(" or .") }),
+            };
         }
         Ok(out)
     }

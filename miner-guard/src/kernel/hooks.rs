@@ -10,6 +10,8 @@ pub enum Object {
     Exec,
     /// LSM hooks: only where `bpf` is an active LSM.
     Lsm,
+    /// Rounding modes and code samples: the daemon's own, not pinned.
+    Runtime,
 }
 
 /// Where a program attaches.
@@ -21,6 +23,8 @@ pub enum Place {
     RawTracepoint(&'static str),
     /// An LSM hook, host-wide.
     Lsm(&'static str),
+    /// The clock of each CPU, host-wide.
+    Clock,
 }
 
 /// A row of the table.
@@ -97,5 +101,21 @@ pub const HOOKS: &[Hook] = &[
         place: Place::Lsm("mmap_file"),
         required: false,
         without: "a known miner that ld.so is told to run is found by the daemon instead of refused by the kernel",
+    },
+    Hook {
+        name: "fpu",
+        program: "mg_fpu",
+        object: Object::Runtime,
+        place: Place::RawTracepoint("x86_fpu_regs_deactivated"),
+        required: false,
+        without: "RandomX is not told by its rounding modes, only by its code",
+    },
+    Hook {
+        name: "sample",
+        program: "mg_sample",
+        object: Object::Runtime,
+        place: Place::Clock,
+        required: false,
+        without: "a running program is not told by its code, only by its file and its connections",
     },
 ];

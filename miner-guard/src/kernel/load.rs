@@ -11,13 +11,16 @@ use super::{
     hooks::{HOOKS, Hook, Object, Place},
     pins::Instance,
     preflight::Preflight,
+    runtime::Runtime,
     tables::SHARED,
 };
+use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
-const OBJECTS: [(Object, &[u8]); 3] = [
+const OBJECTS: [(Object, &[u8]); 4] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
     (Object::Exec, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-exec"))),
     (Object::Lsm, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-lsm"))),
+    (Object::Runtime, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-runtime"))),
 ];
 
 /// What became of a hook.
@@ -34,6 +37,16 @@ pub enum State {
 pub struct Loaded {
     objects: Vec<(Object, Ebpf)>,
     states: Vec<(&'static Hook, State)>,
+    /// The kernel has the members that the rounding modes are read from.
+    rounding: bool,
+}
+
+/// What became of every hook, and what the daemon itself holds of the kernel side.
+pub struct Attached {
+    /// In the order of the table.
+    pub hooks: Vec<(&'static Hook, State)>,
+    /// `None` where nothing of it can run.
+    pub runtime: Option<Runtime>,
 }
 
 /// Loads every object that this kernel can run. All share the maps pinned in `instance`.
@@ -75,7 +88,9 @@ pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Re
             Err(e) => states.extend(rows().map(|h| (h, State::Unavailable(e.to_string())))),
         }
     }
-    Ok(Loaded { objects, states })
+    let has = |o: Offset| offsets[o as usize] != ABSENT;
+    let rounding = has(Offset::FpuMxcsr) || (has(Offset::FpuFpstate) && has(Offset::FpstateMxcsr));
+    Ok(Loaded { objects, states, rounding })
 }
 
 impl Loaded {
@@ -85,7 +100,13 @@ impl Loaded {
         preflight: &Preflight,
         instance: &Instance,
         guarded: &Guarded,
-    ) -> Result<Vec<(&'static Hook, State)>, KernelError> {
+    ) -> Result<Attached, KernelError> {
+        let runtime = self.objects.iter().position(|(o, _)| *o == Object::Runtime);
+        let runtime = runtime.map(|at| self.objects.swap_remove(at).1).and_then(|ebpf| {
+            let (runtime, states) = Runtime::attach(ebpf, self.rounding);
+            self.states.extend(states);
+            runtime
+        });
         for hook in HOOKS {
             let Some((_, ebpf)) = self.objects.iter_mut().find(|(o, _)| *o == hook.object) else { continue };
             let state = match attach(ebpf, hook, guarded).and_then(|link| pin(link, hook, instance)) {
@@ -96,8 +117,8 @@ impl Loaded {
             self.states.push((hook, state));
         }
         // In the order of the table, whatever order they were found in.
-        self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| std::ptr::eq(r, *h)));
-        Ok(self.states)
+        self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| r.name == h.name));
+        Ok(Attached { hooks: self.states, runtime })
     }
 }
 
@@ -141,6 +162,8 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
             let id = p.attach().map_err(refused)?;
             return Ok(p.take_link(id).map_err(refused)?.into());
         }
+        // Not pinned, hence not attached here.
+        Place::Clock => return Err(missing()),
     };
     link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
 }

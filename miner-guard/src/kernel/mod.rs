@@ -11,6 +11,7 @@ pub mod load;
 pub mod pins;
 pub mod preflight;
 pub mod ring;
+pub mod runtime;
 pub mod tables;
 
 /// What can go wrong between the daemon and the kernel. Each says what to do.

@@ -73,6 +73,10 @@ impl Preflight {
     pub fn can_run(&self, hook: &Hook) -> Result<(), String> {
         match hook.object {
             Object::Net | Object::Exec => Ok(()),
+            Object::Runtime if std::env::consts::ARCH != "x86_64" => {
+                Err(format!("only code of x86-64 is understood, and this is {}", std::env::consts::ARCH))
+            }
+            Object::Runtime => Ok(()),
             Object::Lsm if self.lsm.is_empty() => {
                 Err("the list of active LSMs cannot be read (securityfs is not mounted)".into())
             }

@@ -18,6 +18,15 @@ pub struct Limits {
     pub feed_mib: u64,
 }
 
+/// How running programs are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watching {
+    /// Whether they are.
+    pub enabled: bool,
+    /// How long a mix of instructions must hold to be called hashing-heavy, seconds.
+    pub sustain_s: u64,
+}
+
 /// The settings of a policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -29,10 +38,18 @@ pub struct Settings {
     pub builtin: bool,
     /// `[limits]`
     pub limits: Limits,
+    /// `[runtime]`
+    pub runtime: Watching,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { mode: Mode::Audit, on_stop: None, builtin: true, limits: Limits { feed_mib: 512 } }
+        Self {
+            mode: Mode::Audit,
+            on_stop: None,
+            builtin: true,
+            limits: Limits { feed_mib: 512 },
+            runtime: Watching { enabled: true, sustain_s: 120 },
+        }
     }
 }

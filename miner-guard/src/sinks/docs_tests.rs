@@ -5,7 +5,7 @@ use super::{
     text::{colour::Colour, line::Line},
 };
 use crate::event::{
-    decode::decode,
+    decode::{Decision, decode},
     model::{Action, Container, Event, Finding, GuardNews, Host, ProcessRef, Scope, Source, Told},
     rules::RuleInfo,
     samples,
@@ -100,6 +100,12 @@ fn exec(verdict: Verdict, mode: Mode, enforced: bool, flags: u32, finding: Optio
     told(raw.as_bytes(), source, finding)
 }
 
+fn running(action: Action, evidence: &[&str]) -> Event {
+    let head = Decision::about(4242, 4243, 1000, 99, 0, Mode::Audit);
+    let evidence = evidence.iter().map(|s| (*s).to_owned()).collect();
+    Event::of_running(at(), Some(&host()), action, &head, source(), evidence)
+}
+
 fn guard(action: Action, message: &str) -> Event {
     let news = GuardNews {
         action,
@@ -136,6 +142,22 @@ fn one_of_each() -> Vec<Event> {
         exec(Allow, Enforce, false, 0, Some(&finding(Alert, false))),
         exec(Allow, Enforce, false, 0, Some(&finding(Kill, false))),
         exec(Allow, Enforce, false, 0, None),
+        running(
+            Action::Mining,
+            &[
+                "all four SSE rounding modes are used in proportion, as RandomX does and interval arithmetic does not: \
+                 111 × to nearest, 65 × down, 61 × up, 85 × to zero when a thread was switched out",
+                "22 of 24 samples of code in memory without a file have no branch and are full of multiplications, \
+                 rotations and exclusive ors, as what RandomX's compiler writes",
+            ],
+        ),
+        running(
+            Action::HashingHeavy,
+            &[
+                "31 windows of 16 samples of its code over 121 s: 54 % of the instructions mix bits as hashes do, 2 % branch, \
+               0 % are floating point (likelihood 0.99), and it moved 0 kB of data a second of processor time",
+            ],
+        ),
         Event::of_loss(at(), Some(&host()), BTreeMap::from([("ring-connect", 1204), ("ring-exec", 3)]))
             .unwrap(),
         guard(Action::GuardStarted, "8 programs attached to /sys/fs/cgroup, 5,114 indicators"),

@@ -68,7 +68,7 @@ pub(super) fn run(pin_dir: &Path, preflight: &Preflight) -> Result<(States, cana
     let states = programs.attach(preflight, &instance, &guarded)?;
     let proof = canary::prove(&mut tables, &inner)?;
     drop((inner, home));
-    Ok((states, proof))
+    Ok((states.hooks, proof))
 }
 
 #[cfg(test)]

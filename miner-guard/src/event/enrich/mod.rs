@@ -102,7 +102,15 @@ impl Enricher {
 
     /// What can be learned of the process of a record.
     pub fn source(&mut self, record: &Record, clock: &Clock) -> Source {
-        let head = record.head();
+        let exec = match record {
+            Record::Exec(e) => Some(&**e),
+            Record::Connect(_) => None,
+        };
+        self.source_of(record.head(), exec, clock)
+    }
+
+    /// What can be learned of a process, of which an exec may have said something already.
+    pub fn source_of(&mut self, head: &Decision, exec: Option<&ExecRecord>, clock: &Clock) -> Source {
         let mut source = Source { user: self.users.name(head.uid, head.time_ns), ..Source::default() };
         let cgroups = match self.alive(head, clock) {
             Some(stat) => {
@@ -118,14 +126,14 @@ impl Enricher {
             }
             None => {
                 source.gone = true;
-                if let Record::Exec(e) = record {
+                if let Some(e) = exec {
                     let latest = self.tick_of(clock.boottime(head.time_ns));
                     source.ancestry = ancestry::walk(&self.proc, e.ppid, latest, self.ticks, clock);
                 }
                 None
             }
         };
-        self.arguments(record, &mut source);
+        self.arguments(head, exec, &mut source);
         self.place(head, cgroups.as_deref(), &mut source);
         source
     }
@@ -153,15 +161,15 @@ impl Enricher {
         first.or_else(|| self.proc.link(head.pid, &format!("task/{}/{name}", head.tid)))
     }
 
-    fn arguments(&self, record: &Record, source: &mut Source) {
-        let (mut args, mut cut) = match record {
-            Record::Exec(e) => (e.args.clone(), e.args_truncated()),
-            Record::Connect(_) => (Vec::new(), true),
+    fn arguments(&self, head: &Decision, exec: Option<&ExecRecord>, source: &mut Source) {
+        let (mut args, mut cut) = match exec {
+            Some(e) => (e.args.clone(), e.args_truncated()),
+            None => (Vec::new(), true),
         };
         // The record's own arguments cannot have been overwritten since; the longer ones of /proc can.
-        let refused = matches!(record, Record::Exec(e) if refused(e));
+        let refused = exec.is_some_and(refused);
         if cut && !source.gone && !refused {
-            let text = self.read(record.head(), "cmdline", COMMAND_LINE).unwrap_or_default();
+            let text = self.read(head, "cmdline", COMMAND_LINE).unwrap_or_default();
             let whole = split_args(&text);
             if !whole.is_empty() {
                 cut = text.len() as u64 >= COMMAND_LINE;

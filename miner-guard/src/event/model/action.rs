@@ -58,6 +58,10 @@ actions! {
     ExecNotStopped => "exec-not-stopped", "NOT STOPPED", "alert", &["process", "malware"], &["start", "allowed"], Some("success");
     /// Clean, exempt or not yet identified.
     ExecAllowed => "exec-allowed", "allow", "event", &["process"], &["start", "allowed"], Some("success");
+    /// What a running process does is mining, as far as its code and registers can say. Nothing was done about it.
+    Mining => "mining", "MINING", "alert", &["process", "malware"], &["info"], None;
+    /// What a running process does is hashing or the like, and it has gone on for long.
+    HashingHeavy => "hashing-heavy", "alert", "alert", &["process"], &["info"], None;
     /// Records were lost; the causes are counted.
     RecordsLost => "records-lost", "LOSS", "pipeline_error", &["host"], &["error"], None;
     /// Enforcement (or observation) is in place.

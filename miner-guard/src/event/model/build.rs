@@ -5,7 +5,7 @@ use super::{
     ProcessRef, Rule, Scope, StoppedBy, Thread, Threat, User, lossy,
 };
 use crate::event::{
-    decode::{ConnectRecord, ExecRecord, Record},
+    decode::{ConnectRecord, Decision, ExecRecord, Record},
     rules::RuleInfo,
 };
 use jiff::Timestamp;
@@ -154,6 +154,60 @@ impl Event {
                 event.file = Some(file(e, finding.and_then(|f| f.sha256.clone())));
             }
         }
+        event
+    }
+}
+
+impl Event {
+    /// What a running process was found to do. Nothing was decided by a hook.
+    #[must_use]
+    pub fn of_running(
+        at: Timestamp,
+        host: Option<&Host>,
+        action: Action,
+        head: &Decision,
+        source: Source,
+        evidence: Vec<String>,
+    ) -> Self {
+        let name = source.name.unwrap_or_default();
+        let user = source.user.clone().unwrap_or_else(|| head.uid.to_string());
+        let what = match action {
+            Action::Mining => "mines, as its code and registers show",
+            _ => "hashes, or does something that looks the same, and has for long",
+        };
+        let message = format!("{name} (pid {}, user {user}) {what}", head.pid);
+        let guard = Guard {
+            mode: Some(head.mode.name()),
+            verdict: Some(head.verdict.name()),
+            enforced: Some(false),
+            reason: Some(action.name()),
+            op: Some("runtime"),
+            process_gone: source.gone,
+            executable_deleted: source.executable_deleted,
+            args_truncated: source.args_truncated,
+            cgroup: source.cgroup,
+            cgroup_id: (head.cgroup != 0).then(|| head.cgroup.to_string()),
+            unit: source.unit,
+            job: source.job,
+            pod: source.pod,
+            evidence,
+            ..Guard::default()
+        };
+        let mut event = Self::bare(at, host, action, message, guard);
+        event.process = Some(Process {
+            pid: head.pid,
+            thread: Thread { id: head.tid, name: name.clone() },
+            name,
+            executable: source.executable,
+            command_line: (!source.args.is_empty()).then(|| source.args.join(" ")),
+            args: source.args,
+            args_count: source.args_count,
+            start: source.start,
+            parent: source.ancestry.first().cloned(),
+        });
+        event.miner_guard.ancestry = source.ancestry;
+        event.user = Some(User { id: head.uid.to_string(), name: source.user });
+        event.container = source.container;
         event
     }
 }

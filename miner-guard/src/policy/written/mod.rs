@@ -5,7 +5,7 @@ mod read;
 use super::{
     compile::Ports,
     error::{Place, PolicyError},
-    settings::{Limits, OnStop, Settings},
+    settings::{Limits, OnStop, Settings, Watching},
 };
 use miner_guard_common::abi::verdict::{Mode, Verdict};
 use read::{Source, Table};
@@ -124,6 +124,15 @@ fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
         limits = Limits { feed_mib: section.number("feed_mib", 1, 1 << 20).unwrap_or(limits.feed_mib) };
         section.finish();
     }
+    let mut runtime = default.runtime;
+    for (t, at) in table.tables("runtime", true) {
+        let section = Table::new(source, t, at, "runtime".to_owned());
+        runtime = Watching {
+            enabled: section.boolean("enabled").unwrap_or(runtime.enabled),
+            sustain_s: section.number("sustain", 1, 86_400).unwrap_or(runtime.sustain_s),
+        };
+        section.finish();
+    }
     Settings {
         mode: table
             .choice("mode", &[("audit", Mode::Audit), ("enforce", Mode::Enforce)])
@@ -131,6 +140,7 @@ fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
         on_stop: table.choice("on_stop", &[("unload", OnStop::Unload), ("keep", OnStop::Keep)]),
         builtin: table.boolean("builtin").unwrap_or(default.builtin),
         limits,
+        runtime,
     }
 }
 

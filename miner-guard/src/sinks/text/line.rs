@@ -134,9 +134,11 @@ const fn tone(a: Action) -> Tone {
         Action::ConnectionWouldBeDenied
         | Action::ConnectionAlerted
         | Action::ExecWouldBeDenied
-        | Action::ExecAlerted => Tone::Attention,
+        | Action::ExecAlerted
+        | Action::HashingHeavy => Tone::Attention,
         Action::ConnectionNotStopped
         | Action::ExecNotStopped
+        | Action::Mining
         | Action::RecordsLost
         | Action::PolicyRefused
         | Action::CanaryFailed => Tone::Trouble,
