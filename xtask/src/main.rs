@@ -7,6 +7,7 @@ mod bench;
 mod binaries;
 mod build;
 mod cache;
+mod eval;
 mod run;
 mod setup;
 mod shell;
@@ -38,6 +39,8 @@ enum Task {
     Vm(vm::Args),
     /// Measure the guard beside its peers, and write docs/benchmarks.md
     Bench(bench::Args),
+    /// Say how well miners are told from everything else, and write the pages docs/detection-*.md
+    Eval(eval::Args),
     /// What `bench` measures with: one process for each configuration
     #[command(hide = true)]
     BenchWorker(bench::worker::Args),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
         Task::Bench(args) => bench::main(&args),
+        Task::Eval(args) => eval::main(&args),
         Task::BenchWorker(args) => bench::worker::main(&args),
     };
     match done {

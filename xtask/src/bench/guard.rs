@@ -17,7 +17,7 @@ use crate::shell;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running guard in enforce mode; it is stopped, and takes its programs out of the kernel, with this value.
+/// A running guard; it is stopped, and takes its programs out of the kernel, with this value.
 pub struct Guard {
     child: Child,
     binary: PathBuf,
@@ -32,14 +32,24 @@ impl Guard {
     /// Starts it for `cgroup` and waits until enforcement is proven. `name` keeps several apart. Events go to the
     /// file `events` in [`Self::dir`].
     pub fn start(binary: &Path, scratch: &Path, name: &str, cgroup: &Cgroup, policy: &str) -> Result<Self> {
+        Self::start_in("enforce", binary, scratch, name, cgroup, policy)
+    }
+
+    /// [`Self::start`] in the mode of one's choice.
+    pub fn start_in(
+        mode: &str,
+        binary: &Path,
+        scratch: &Path,
+        name: &str,
+        cgroup: &Cgroup,
+        policy: &str,
+    ) -> Result<Self> {
         let dir = scratch.join(name);
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("config.toml"), policy)?;
         let pins = place::pin_dir(name);
         let mut command = Command::new(binary);
-        command
-            .args(["run", "--output", "json", "--mode", "enforce", "--config"])
-            .arg(dir.join("config.toml"));
+        command.args(["run", "--output", "json", "--mode", mode, "--config"]).arg(dir.join("config.toml"));
         command.arg("--cgroup").arg(cgroup.path());
         places(&mut command, &dir, &pins);
         command.env("MINER_GUARD_LOG", "warn,miner_guard::kernel::tables=debug").env("NO_COLOR", "1");

@@ -9,11 +9,11 @@ mod connect;
 mod data;
 mod exec;
 mod flood;
-mod guard;
+pub mod guard;
 mod idle;
 mod load;
 mod page;
-mod place;
+pub mod place;
 mod stats;
 pub mod worker;
 
