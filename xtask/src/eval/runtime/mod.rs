@@ -4,6 +4,7 @@
 //! load it is about. A proof-of-work load ends when it has been found, or when its time is over; an ordinary one always
 //! runs its time. Loads share the machine with each other and with whatever else runs.
 
+mod cost;
 mod loads;
 mod page;
 
@@ -118,9 +119,13 @@ pub fn main(args: &Args) -> Result<()> {
             }
         }
     }
+    let took = start.elapsed();
+    let counting = cost::Counting::begin()?;
+    let cost = cost::section(guard.pid(), &program)?;
+    drop(counting);
     guard.stop()?;
     drop(cgroup);
-    let page = page::page(&done, args, start.elapsed());
+    let page = page::page(&done, args, took) + &cost;
     println!("{page}");
     if args.only.is_empty() {
         let path = shell::root().join("docs/detection-runtime.md");
