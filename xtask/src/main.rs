@@ -8,6 +8,7 @@ mod binaries;
 mod build;
 mod cache;
 mod eval;
+mod fuzz;
 mod run;
 mod setup;
 mod shell;
@@ -37,6 +38,8 @@ enum Task {
     Test(test::Args),
     /// Run the end-to-end tests on Debian's kernels under QEMU
     Vm(vm::Args),
+    /// Run the readers of hostile bytes against libFuzzer; fails on a crash
+    Fuzz(fuzz::Args),
     /// Measure the guard beside its peers, and write docs/benchmarks.md
     Bench(bench::Args),
     /// Say how well miners are told from everything else, and write the pages docs/detection-*.md
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Run(args) => run::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
+        Task::Fuzz(args) => fuzz::main(&args),
         Task::Bench(args) => bench::main(&args),
         Task::Eval(args) => eval::main(&args),
         Task::BenchWorker(args) => bench::worker::main(&args),
