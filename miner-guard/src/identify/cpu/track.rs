@@ -84,7 +84,7 @@ impl Tracker {
         if s.pid == self.own || s.pid == 0 {
             return;
         }
-        let process = self.processes.get_or_insert_mut(s.pid, || Process::new(s.time_ns));
+        let process = self.processes.get_or_insert_mut(s.pid, Process::new);
         process.seen(s);
         if s.flags & ROUNDING == 0 {
             let len = (s.len as usize).min(s.code.len());
@@ -97,7 +97,7 @@ impl Tracker {
         if pid == self.own || r.outside != 0 {
             return;
         }
-        let process = self.processes.get_or_insert_mut(pid, || Process::new(r.last_ns));
+        let process = self.processes.get_or_insert_mut(pid, Process::new);
         let more = process.modes(r);
         if more.iter().any(|n| *n > 0) {
             self.pools.get_or_insert_mut((r.cgroup, r.uid), Pool::default).add(pid, r.last_ns, &more);

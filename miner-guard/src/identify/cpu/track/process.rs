@@ -22,9 +22,11 @@ const WINDOWS: usize = 256;
 /// Threads that are remembered.
 const THREADS: usize = 64;
 const SECOND: u64 = 1_000_000_000;
-/// A suspect is sampled more often for so long, then left alone for a while.
-const CLOSE_NS: u64 = 4 * SECOND;
-const PAUSE_NS: u64 = 8 * SECOND;
+/// A suspect is sampled more often until so many samples came, two seconds of one thread that is never held up, or for so
+/// long; then it is left alone for a while.
+const CLOSE: u32 = 96;
+const CLOSE_NS: u64 = 120 * SECOND;
+const PAUSE_NS: u64 = 30 * SECOND;
 /// Memory is looked at anew after so long.
 const STALE_NS: u64 = SECOND;
 
@@ -76,14 +78,16 @@ pub(super) struct Process {
     /// The first sample that looked like RandomX's code.
     pub jit_since: Option<u64>,
     memory: Option<(u64, Memory)>,
-    close_from: u64,
+    /// Samples that the closer look is still to bring.
+    close_left: u32,
     close_until: u64,
+    rest_until: u64,
     /// What was told, so that it is told once.
     pub told: Vec<&'static str>,
 }
 
 impl Process {
-    pub fn new(now_ns: u64) -> Self {
+    pub fn new() -> Self {
         Self {
             uid: 0,
             cgroup: 0,
@@ -98,8 +102,9 @@ impl Process {
             modes_since: None,
             jit_since: None,
             memory: None,
-            close_from: now_ns,
+            close_left: 0,
             close_until: 0,
+            rest_until: 0,
             told: Vec::new(),
         }
     }
@@ -121,6 +126,12 @@ impl Process {
         let counts = code::read(bytes);
         if counts.all == 0 {
             return;
+        }
+        if self.close_left > 0 {
+            self.close_left -= 1;
+            if self.close_left == 0 {
+                self.rest_until = time_ns + PAUSE_NS;
+            }
         }
         self.filling += counts;
         if self.filling.samples >= WINDOW {
@@ -160,14 +171,17 @@ impl Process {
     }
 
     fn suspect(&mut self, now_ns: u64) {
-        if now_ns > self.close_until.saturating_add(if self.close_until == 0 { 0 } else { PAUSE_NS }) {
-            (self.close_from, self.close_until) = (now_ns, now_ns + CLOSE_NS);
+        if self.close_left > 0 && now_ns >= self.close_until {
+            (self.close_left, self.rest_until) = (0, self.close_until + PAUSE_NS);
+        }
+        if self.close_left == 0 && now_ns >= self.rest_until {
+            (self.close_left, self.close_until) = (CLOSE, now_ns + CLOSE_NS);
         }
     }
 
     /// Whether to look more closely now.
     pub const fn close(&self, now_ns: u64) -> bool {
-        now_ns < self.close_until && now_ns.saturating_add(SECOND) >= self.close_from
+        self.close_left > 0 && now_ns < self.close_until
     }
 
     /// Its memory, read not long ago.

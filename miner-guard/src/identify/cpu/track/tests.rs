@@ -174,10 +174,14 @@ fn a_suspect_is_looked_at_more_closely_for_a_while_and_then_left_alone() {
     t.sample(&sample(43, SECOND, FILE, PARSER));
     let closer = t.closer(SECOND);
     assert_eq!((closer.threads, closer.suspects, closer.busy), (vec![42], vec![1], vec![]));
-    t.sample(&sample(42, 6 * SECOND, MADE, JIT));
-    assert_eq!(t.closer(6 * SECOND).threads, Vec::<u32>::new());
+    for n in 0..96 {
+        t.sample(&sample(42, SECOND + n * SECOND / 50, MADE, JIT));
+    }
+    assert_eq!(t.closer(3 * SECOND).threads, Vec::<u32>::new());
     t.sample(&sample(42, 20 * SECOND, MADE, JIT));
-    assert_eq!(t.closer(20 * SECOND).threads, [42]);
+    assert_eq!(t.closer(20 * SECOND).threads, Vec::<u32>::new());
+    t.sample(&sample(42, 40 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(40 * SECOND).threads, [42]);
 }
 
 #[test]
