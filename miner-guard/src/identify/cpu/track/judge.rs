@@ -63,7 +63,7 @@ pub(super) fn randomx(
     let resident = p.memory(pid, now_ns, look).map_or(0, |m| m.resident);
     let held = now_ns.saturating_sub(since);
     let roomy = resident >= CACHE;
-    let mining = shape || (roomy && held >= HELD_NS);
+    let mining = shape || (roomy && held >= HELD_NS && interprets(p));
     let first = match (mining, roomy) {
         (true, _) => p.tell("mining"),
         (false, true) => p.tell("modes"),
@@ -94,6 +94,14 @@ pub(super) fn randomx(
         evidence.push(Evidence::new(Kind::MemoryShape, Strength::Weak, text));
     }
     Some(found(pid, now_ns, p, mining.then_some(Hint::Mining), evidence, since))
+}
+
+/// Whether the newest code mixes bits more than it calculates: an interpreter of RandomX does, whereas a program that has
+/// reasons of its own to round in every direction is there for its floating point.
+fn interprets(p: &Process) -> bool {
+    let mut code = Counts::default();
+    p.recent.iter().for_each(|s| code += s.counts);
+    code.samples >= 8 && code.mix * 16 >= code.all && code.float <= code.mix
 }
 
 /// Where the rounding modes cannot be seen (or have not been yet) the code is a reason to look, no more.

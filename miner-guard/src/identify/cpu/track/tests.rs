@@ -107,13 +107,18 @@ fn rounding_modes_and_code_together_are_mining_at_once() {
 }
 
 #[test]
-fn rounding_modes_alone_must_hold_and_need_the_memory() {
-    for (resident, mining) in [(300 << 20, true), (20 << 20, false)] {
+fn rounding_modes_alone_must_hold_and_need_the_memory_and_an_interpreter() {
+    /// mulsd xmm0, xmm1; addsd xmm0, xmm2; xor eax, ecx
+    const FLOAT: &[u8] = &[0xf2, 0x0f, 0x59, 0xc1, 0xf2, 0x0f, 0x58, 0xc2, 0x31, 0xc8];
+    for (resident, code, mining) in
+        [(300 << 20, HASH, true), (20 << 20, HASH, false), (300 << 20, FLOAT, false)]
+    {
         let (mut t, told) = (tracker(120), Told { resident, ..Told::default() });
         let mut hints = Vec::new();
         for second in 1..30 {
             let n = second as u32 * 8;
             t.modes(42, &modes([n, n, n, n], second * SECOND));
+            t.sample(&sample(42, second * SECOND, FILE, code));
             hints.extend(t.tick(second * SECOND, &told).into_iter().map(|f| (second, f.hint)));
         }
         let mines = hints.iter().find(|(_, h)| *h == Some(Hint::Mining));
