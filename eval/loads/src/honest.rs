@@ -242,7 +242,8 @@ fn files(mut until: Until) {
 fn storm(mut until: Until) {
     use std::io::{Read, Write};
     let (Ok((mut to_other, mut from_us)), Ok((mut to_us, mut from_other))) = (pipe(), pipe()) else { return };
-    std::thread::scope(|scope| {
+    // Both ends of ours go with this closure, which ends the other thread.
+    std::thread::scope(move |scope| {
         scope.spawn(move || {
             let mut byte = [0; 1];
             while to_other.read_exact(&mut byte).is_ok() && from_other.write_all(&byte).is_ok() {}
