@@ -150,6 +150,7 @@ pub const CGROUP_DEPTH: usize = 16;
 /// 5.14 only.
 #[inline(always)]
 pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
+<<<<<<< HEAD
     // Zero for nothing, rather than an Option: its value is undefined when there is none, and where the compiler carries
     // that over from one turn to the next the verifier refuses the register.
     let step = |from: u64, member| if from == 0 { 0 } else { Ptr(from).read::<u64>(member).unwrap_or(0) };
@@ -163,6 +164,21 @@ pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
             return true;
         }
         at = step(at, Offset::CgroupParent);
+=======
+    // 0 is "no more", rather than an Option: a None may carry a register that was never written, which the verifier refuses.
+    let mut at =
+        task.follow(Offset::TaskCgroups).and_then(|c| c.read::<u64>(Offset::CssSetDflCgrp)).unwrap_or(0);
+    for _ in 0..CGROUP_DEPTH {
+        if at == 0 {
+            return false;
+        }
+        let cgroup = Ptr(at);
+        let id = cgroup.follow(Offset::CgroupKn).and_then(|kn| kn.read::<u64>(Offset::KernfsId)).unwrap_or(0);
+        if id != 0 && hit(id) {
+            return true;
+        }
+        at = cgroup.read::<u64>(Offset::CgroupParent).unwrap_or(0);
+>>>>>>> 17947c4 (table, ebpf: the costly questions are global functions, checked once each: 5.10 and 6.1 load in a moment, the mmap hook too)
     }
     false
 }

@@ -61,7 +61,7 @@ pub fn count(mode: usize) {
     if mode & (MODES - 1) == 0 {
         return;
     }
-    let outside = !policy::in_scope(task::Ptr::current());
+    let outside = !policy::in_scope();
     // SAFETY: the helpers have no preconditions.
     let (now, cgroup) = unsafe { (bpf_ktime_get_ns(), bpf_get_current_cgroup_id()) };
     let mut first = Rounding {

@@ -44,11 +44,6 @@ fn the_doctor_says_why_a_hook_is_not_there() -> Result<Done> {
         let (name, attached) = (hook["name"].as_str().unwrap_or_default(), hook["state"] == "attached");
         // Every other hook is there on each kernel of the matrix.
         let is_lsm = name.contains("lsm") || name.contains("bprm");
-        // Known gap (docs/coverage.md): the verifiers of 5.10 and 6.1 give up on the mmap hook, and `doctor` says so.
-        let too_large = hook["why"].as_str().is_some_and(|why| why.contains("too large"));
-        if name == "lsm-mmap" && !attached && too_large && old_verifier(&found) {
-            continue;
-        }
         ensure!(attached == (bpf_lsm || !is_lsm), "bpf LSM active: {bpf_lsm}, yet {hook}");
         ensure!(attached || hook["why"].as_str().is_some_and(|why| !why.is_empty()), "no reason: {hook}");
     }
@@ -71,11 +66,4 @@ fn the_doctor_leaves_nothing_behind() -> Result<Done> {
     let pins = post.path("bpf/miner-guard");
     ensure!(!pins.exists() || std::fs::read_dir(&pins)?.next().is_none(), "still pinned: {}", pins.display());
     Ok(Done::Passed)
-}
-
-/// Whether this kernel is older than 6.12.
-fn old_verifier(found: &Value) -> bool {
-    let release = found["kernel"].as_str().unwrap_or_default();
-    let mut parts = release.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 12)
 }

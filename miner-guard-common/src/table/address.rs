@@ -40,6 +40,15 @@ impl Address {
         }
     }
 
+    /// The address that [`Self::halves`] came from.
+    #[inline(always)]
+    pub const fn from_halves(high: u64, low: u64) -> Self {
+        match (high, low >> 32) {
+            (0, 0xffff) => Self::V4((low as u32).to_be()),
+            _ => Self::V6([word(high >> 32), word(high), word(low >> 32), word(low)]),
+        }
+    }
+
     /// High and low 64 bits as numbers; IPv4 as `::ffff:a.b.c.d`.
     #[inline(always)]
     pub const fn halves(&self) -> (u64, u64) {
@@ -53,6 +62,11 @@ impl Address {
 #[inline(always)]
 const fn pair(high: u32, low: u32) -> u64 {
     (u32::from_be(high) as u64) << 32 | u32::from_be(low) as u64
+}
+
+#[inline(always)]
+const fn word(low: u64) -> u32 {
+    (low as u32).to_be()
 }
 
 impl From<Ipv4Addr> for Address {
@@ -73,6 +87,23 @@ impl From<IpAddr> for Address {
         match a {
             IpAddr::V4(a) => a.into(),
             IpAddr::V6(a) => a.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_comes_back_from_its_halves() {
+        for text in
+            ["192.0.2.7", "::ffff:192.0.2.7", "::192.0.2.7", "64:ff9b::192.0.2.7", "2001:db8:1:2:3:4:5:6"]
+        {
+            let there = Address::from(text.parse::<IpAddr>().unwrap());
+            let (high, low) = there.halves();
+            let back = Address::from_halves(high, low);
+            assert_eq!((back.halves(), back.is_v4()), ((high, low), there.is_v4()), "{text}");
         }
     }
 }

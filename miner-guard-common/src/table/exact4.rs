@@ -27,11 +27,6 @@ const fn in_bucket(b: &Block, address: u32) -> u32 {
 /// The tag of an address (host byte order), 0 if it is not listed. One block for most misses, two at most.
 #[inline(always)]
 pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, address: u32) -> u32 {
-    header.forget_tag(look_up(blocks, header, address))
-}
-
-#[inline(always)]
-fn look_up<B: Blocks>(blocks: &B, header: &Header<'_>, address: u32) -> u32 {
     let base = header.word(word::EXACT4);
     if base == 0 {
         return 0;

@@ -1,10 +1,10 @@
 //! The first two blocks, read field by field when a field is needed.
 
-use super::{Answer, Blocks, keyed::SipKey};
+use super::{Blocks, keyed::SipKey};
 use crate::abi::{
     ABI,
     policy::{Block, Class, MAGIC, detail, word},
-    verdict::{Mode, Reason, Verdict},
+    verdict::Mode,
 };
 
 /// Block 0: enough for a destination that is not listed.
@@ -35,37 +35,12 @@ impl<'a> Header<'a> {
     /// Whether there is any key of this class.
     #[inline(always)]
     pub const fn has(&self, class: Class) -> bool {
-        self.word(word::CLASSES) & (1 << class as u32) != 0
+        self.has_number(class as u8)
     }
 
-    /// The same tag, of which the verifier knows nothing: not even on the ways that end with "none".
     #[inline(always)]
-    pub(super) const fn forget_tag(&self, tag: u32) -> u32 {
-        tag ^ self.unknown() as u32
-    }
-
-    /// 0, because the top byte of that word is 0 in every image; which only we know.
-    #[inline(always)]
-    const fn unknown(&self) -> u64 {
-        ((self.word(word::ABI_MODE) >> 24) as u64).wrapping_mul(0x0101_0101_0101_0101)
-    }
-
-    /// The same answer, of which the verifier knows nothing.
-    ///
-    /// It follows every way on which an answer can come about, and checks what comes after once for each unless two
-    /// ways look the same to it: on 5.10 to 6.1 more than its million instructions.
-    #[inline(always)]
-    pub(super) fn forget(&self, answer: Option<Answer>) -> Option<Answer> {
-        let packed = match answer {
-            Some(a) => a.rule as u64 | (a.verdict as u64) << 32 | (a.reason as u64) << 40,
-            None => 0,
-        };
-        let packed = packed ^ self.unknown();
-        if packed == 0 {
-            return None;
-        }
-        let verdict = Verdict::from_byte((packed >> 32) as u8)?;
-        Some(Answer { rule: packed as u32, verdict, reason: Reason::from_byte((packed >> 40) as u8)? })
+    pub(super) const fn has_number(&self, class: u8) -> bool {
+        self.word(word::CLASSES) & (1 << (class & 31)) != 0
     }
 
     #[inline(always)]

@@ -11,6 +11,11 @@ impl SipKey {
     /// A hash that has taken the class.
     #[inline(always)]
     pub const fn class(self, class: Class) -> Sip {
+        self.class_of(class as u8)
+    }
+
+    #[inline(always)]
+    const fn class_of(self, class: u8) -> Sip {
         Sip::new(self.0, self.1).word(class as u64)
     }
 
@@ -23,7 +28,12 @@ impl SipKey {
     /// The key of a number: a port, a user, a group, a cgroup.
     #[inline(always)]
     pub const fn number(self, class: Class, n: u64) -> u64 {
-        self.class(class).word(n).finish(0, 16)
+        self.number_of(class as u8, n)
+    }
+
+    #[inline(always)]
+    pub(super) const fn number_of(self, class: u8, n: u64) -> u64 {
+        self.class_of(class).word(n).finish(0, 16)
     }
 }
 
@@ -52,11 +62,6 @@ const fn in_bucket(b: &Block, hash: u64) -> u32 {
 /// The tag under a hash, 0 if none.
 #[inline(always)]
 pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, hash: u64) -> u32 {
-    header.forget_tag(look_up(blocks, header, hash))
-}
-
-#[inline(always)]
-fn look_up<B: Blocks>(blocks: &B, header: &Header<'_>, hash: u64) -> u32 {
     let base = header.word(word::KEYED);
     if base == 0 {
         return 0;

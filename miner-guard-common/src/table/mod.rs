@@ -53,11 +53,10 @@ impl Blocks for &[Block] {
 #[inline(always)]
 pub fn destination<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<Answer> {
     let found = address(blocks, header, to);
-    let found = match found {
+    match found {
         Some(a) if a.verdict.stops() => found,
         _ => first(found, port(blocks, header, to.port)),
-    };
-    header.forget(found)
+    }
 }
 
 /// What the policy says of an address: exact, then prefix. For IPv6 behind the NAT64 prefix, also of the IPv4
@@ -66,7 +65,7 @@ pub fn destination<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination)
 pub fn address<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<Answer> {
     let (found, v4) = match to.address.is_v4() {
         Some(v4) => (None, Some(v4)),
-        None => (header.forget(address6(blocks, header, to)), to.address.behind_nat64()),
+        None => (address6(blocks, header, to), to.address.behind_nat64()),
     };
     match (v4, found) {
         (None, _) => found,
@@ -78,7 +77,7 @@ pub fn address<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> 
 #[inline(always)]
 fn address4<B: Blocks>(blocks: &B, header: &Header<'_>, v4: u32, port: u16) -> Option<Answer> {
     let tag = exact4::tag(blocks, header, v4);
-    let exact = header.forget(Answer::of(direct(blocks, header, tag, port), Reason::Address));
+    let exact = Answer::of(direct(blocks, header, tag, port), Reason::Address);
     match exact {
         Some(a) if a.verdict.stops() => exact,
         _ => {
@@ -101,7 +100,7 @@ fn address6<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Opt
         Some(a) if a.verdict.stops() => exact,
         _ => {
             let (base, len) = (header.word(word::RANGE6), header.word(word::RANGE6_LEN));
-            let tag = range::tag(blocks, header, base, len, high, low);
+            let tag = range::tag(blocks, base, len, high, low);
             first(exact, Answer::of(direct(blocks, header, tag, to.port), Reason::Prefix))
         }
     }
@@ -128,10 +127,10 @@ pub fn port<B: Blocks>(blocks: &B, header: &Header<'_>, port: u16) -> Option<Ans
 pub fn protected<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<u32> {
     let (high, mut low) = to.address.halves();
     let (base, len) = (header.word(word::PROTECTED), header.word(word::PROTECTED_LEN));
-    let mut tag = range::tag(blocks, header, base, len, high, low);
+    let mut tag = range::tag(blocks, base, len, high, low);
     if let (0, Some(v4)) = (tag, to.address.behind_nat64()) {
         low = 0xffff_0000_0000 | v4 as u64;
-        tag = range::tag(blocks, header, base, len, 0, low);
+        tag = range::tag(blocks, base, len, 0, low);
     }
     match tag & TAG_VALUE {
         0 => None,
@@ -159,11 +158,17 @@ pub fn exempt_cgroup<B: Blocks>(blocks: &B, header: &Header<'_>, cgroup: u64) ->
 
 #[inline(always)]
 fn exempt<B: Blocks>(blocks: &B, header: &Header<'_>, class: Class, n: u64) -> Option<u32> {
-    if !header.has(class) {
+    exempt_number(blocks, header, class as u8, n)
+}
+
+/// The rule that exempts a number of a class: what the three before it ask, for a caller that has the class as a number.
+#[inline(always)]
+pub fn exempt_number<B: Blocks>(blocks: &B, header: &Header<'_>, class: u8, n: u64) -> Option<u32> {
+    if !header.has_number(class) {
         return None;
     }
     let key = Details::read(blocks)?.sip_key();
-    match keyed::tag(blocks, header, key.number(class, n)) & TAG_VALUE {
+    match keyed::tag(blocks, header, key.number_of(class, n)) & TAG_VALUE {
         0 => None,
         rule => Some(rule),
     }

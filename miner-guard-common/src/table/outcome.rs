@@ -49,7 +49,7 @@ pub(super) fn first(earlier: Option<Answer>, later: Option<Answer>) -> Option<An
 /// The direct tag for this port: the tag itself, or the entry of its list; 0 if none.
 #[inline(always)]
 pub(super) fn direct<B: Blocks>(blocks: &B, header: &Header<'_>, tag: u32, port: u16) -> u32 {
-    header.forget_tag(if tag & TAG_LIST == 0 { tag } else { in_list(blocks, header, tag, port) })
+    if tag & TAG_LIST == 0 { tag } else { in_list(blocks, header, tag, port) }
 }
 
 #[inline(always)]

@@ -29,11 +29,6 @@ fn cell<B: Blocks>(blocks: &B, base: u32, pointer: u32, cell: u32) -> u32 {
 /// The tag of the prefixes around an address (host byte order), 0 if none.
 #[inline(always)]
 pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, address: u32) -> u32 {
-    header.forget_tag(look_up(blocks, header, address))
-}
-
-#[inline(always)]
-fn look_up<B: Blocks>(blocks: &B, header: &Header<'_>, address: u32) -> u32 {
     let base = header.word(word::PREFIX4);
     if base == 0 {
         return 0;

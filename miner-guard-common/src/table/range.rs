@@ -1,23 +1,11 @@
 //! Sorted, disjoint ranges of 128-bit addresses, one a block: IPv6 prefixes and protected destinations.
 
-use super::{Blocks, Header};
+use super::Blocks;
 use crate::abi::policy::range;
 
 /// The tag of the range around an address (high and low 64 bits), 0 if none. At most 21 blocks.
 #[inline(always)]
-pub(super) fn tag<B: Blocks>(
-    blocks: &B,
-    header: &Header<'_>,
-    base: u32,
-    len: u32,
-    high: u64,
-    low: u64,
-) -> u32 {
-    header.forget_tag(look_up(blocks, base, len, high, low))
-}
-
-#[inline(always)]
-fn look_up<B: Blocks>(blocks: &B, base: u32, len: u32, high: u64, low: u64) -> u32 {
+pub(super) fn tag<B: Blocks>(blocks: &B, base: u32, len: u32, high: u64, low: u64) -> u32 {
     if base == 0 {
         return 0;
     }

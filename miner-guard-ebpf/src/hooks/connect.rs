@@ -14,7 +14,7 @@ use miner_guard_common::{
 
 use crate::{
     emit,
-    policy::{self, Generation},
+    policy::{self, questions::NoPolicy},
     verdict::{self, Decision},
 };
 
@@ -49,15 +49,15 @@ fn port_of(user_port: u32) -> u16 {
 #[inline(always)]
 fn ask(ctx: &SockAddrContext, to: Destination, op: Op) -> i32 {
     const GO_ON: i32 = 1;
-    let Some(generation) = Generation::current() else {
-        emit::lost(Loss::NoPolicy);
-        return GO_ON;
-    };
-    match policy::reach(&generation, &to) {
-        None => GO_ON,
-        Some(d) => {
+    match policy::reach(&to) {
+        Ok(None) => GO_ON,
+        Ok(Some(d)) => {
             report(ctx, &to, op, &d);
             verdict::socket(&d)
+        }
+        Err(NoPolicy) => {
+            emit::lost(Loss::NoPolicy);
+            GO_ON
         }
     }
 }

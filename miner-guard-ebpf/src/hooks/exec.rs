@@ -9,7 +9,7 @@ use miner_guard_common::abi::{
 
 use crate::{
     emit, files,
-    policy::{self, Generation},
+    policy::{self, questions::NoPolicy},
     task::{self, Ptr},
     verdict::{self, Decision},
 };
@@ -26,18 +26,16 @@ pub fn started(task: u64, bprm: u64) {
     if known.is_some_and(|v| v.verdict == Verdict::Allow as u8 && v.flags & LOADER == 0) {
         return;
     }
-    let task = Ptr::new(task);
-    let Some(generation) = Generation::current() else { return emit::lost(Loss::NoPolicy) };
-    if !policy::in_scope(task) {
+    if !policy::in_scope() {
         return;
     }
-    let Some(decision) = decide(&generation, known.as_ref()) else { return emit::lost(Loss::NoPolicy) };
+    let Ok(decision) = decide(known.as_ref()) else { return emit::lost(Loss::NoPolicy) };
     verdict::exec(&decision);
     let mut flags = if unlinked { UNLINKED } else { 0 };
     if known.is_none() {
         flags |= FIRST_SEEN;
     }
-    report(task, bprm, &id, flags, &decision);
+    report(Ptr::new(task), bprm, &id, flags, &decision);
 }
 
 /// `bprm_check_security`: the same before the old program is given up, so that `execve` itself fails.
@@ -66,31 +64,26 @@ fn refuse(id: &FileId, flags: u32, bprm: Option<Ptr>) -> i32 {
     if Verdict::from_byte(known.verdict).is_none_or(|v| !v.stops()) {
         return 0;
     }
-    let task = Ptr::current();
-    let Some(generation) = Generation::current() else {
-        emit::lost(Loss::NoPolicy);
-        return 0;
-    };
-    if !policy::in_scope(task) {
+    if !policy::in_scope() {
         return 0;
     }
-    let Some(decision) = decide(&generation, Some(&known)) else {
+    let Ok(decision) = decide(Some(&known)) else {
         emit::lost(Loss::NoPolicy);
         return 0;
     };
     // In audit the program goes on, and `started` reports it: one event, not two.
     if decision.enforced {
-        report(task, bprm.unwrap_or(Ptr::new(0)), id, flags, &decision);
+        report(Ptr::current(), bprm.unwrap_or(Ptr::new(0)), id, flags, &decision);
     }
     verdict::lsm(&decision)
 }
 
 #[inline(always)]
-fn decide(generation: &Generation, known: Option<&FileVerdict>) -> Option<Decision> {
+fn decide(known: Option<&FileVerdict>) -> Result<Decision, NoPolicy> {
     // An unknown file, or a verdict that this side does not know: it runs, and is reported.
     const UNKNOWN: FileVerdict = FileVerdict { verdict: 0, reason: 0, flags: 0, rule: 0, version: 0, pad: 0 };
     let known = known.unwrap_or(&UNKNOWN);
-    policy::file(generation, known, Verdict::from_byte(known.verdict).unwrap_or(Verdict::Allow))
+    policy::file(known, Verdict::from_byte(known.verdict).unwrap_or(Verdict::Allow))
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::programs::PerfEventContext;
 
-use crate::{policy, task::Ptr, watch};
+use crate::{policy, watch};
 
 /// The idle task, kernel threads, and threads that are in the kernel are passed over.
 #[inline(always)]
@@ -11,7 +11,7 @@ pub fn taken(ctx: &PerfEventContext) {
         return;
     }
     if let Some(ip) = user_ip(ctx)
-        && policy::in_scope(Ptr::current())
+        && policy::in_scope()
     {
         watch::send(0, ip);
     }
