@@ -55,6 +55,16 @@ fn a_question_over_tcp_stands_behind_its_length() {
 }
 
 #[test]
+fn a_question_behind_another_message_of_the_stream_is_read_too() {
+    let framed = |message: &[u8]| [&(message.len() as u16).to_be_bytes()[..], message].concat();
+    let answer = [&[0, 1, 0x80, 0][..], &[0; 40]].concat();
+    let wire =
+        [&[0, 0][..], &framed(&query(&["a.example"])), &framed(&answer), &framed(&query(&["b.example"]))]
+            .concat();
+    assert_eq!(questions(Questions::stream(), &wire), ["a.example", "b.example"]);
+}
+
+#[test]
 fn an_answer_and_an_update_are_no_questions() {
     for flags in [0x80, 0x28] {
         let mut wire = query(&["a.example"]);

@@ -2,7 +2,7 @@
 //!
 //! Works on the first bytes of a packet; what lies beyond them is not asked for.
 
-use super::cursor::Cursor;
+use super::bytes::Bytes;
 
 /// Extension headers that are walked. Real packets have one or two; the kernel refuses far fewer than nine
 /// only for some kinds.
@@ -66,9 +66,18 @@ pub enum Malformed {
 ///
 /// # Errors
 /// [`Malformed`] says what is wrong with it.
-#[inline(always)]
 pub fn parse(packet: &[u8]) -> Result<Packet, Malformed> {
-    match packet.first().ok_or(Malformed::Short)? >> 4 {
+    read(packet)
+}
+
+/// The same, of a packet that lies anywhere.
+///
+/// # Errors
+/// [`Malformed`] says what is wrong with it.
+#[inline(always)]
+pub fn read<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
+    let [first] = packet.array(0).ok_or(Malformed::Short)?;
+    match first >> 4 {
         4 => v4(packet),
         6 => v6(packet),
         _ => Err(Malformed::Version),
@@ -76,9 +85,8 @@ pub fn parse(packet: &[u8]) -> Result<Packet, Malformed> {
 }
 
 #[inline(always)]
-fn v4(packet: &[u8]) -> Result<Packet, Malformed> {
-    let mut cursor = Cursor::new(packet);
-    let header: [u8; 20] = cursor.array().ok_or(Malformed::Short)?;
+fn v4<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
+    let header: [u8; 20] = packet.array(0).ok_or(Malformed::Short)?;
     let [first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
     let length = u16::from_be_bytes([l0, l1]);
     let header_len = u16::from(first & 15) * 4;
@@ -110,52 +118,60 @@ fn fragment(offset: u16, more: bool) -> Fragment {
 }
 
 #[inline(always)]
-fn v6(packet: &[u8]) -> Result<Packet, Malformed> {
-    let mut cursor = Cursor::new(packet);
-    let mut read = || {
-        cursor.u32()?;
-        let length = cursor.u16()?;
-        let [next, _hops] = cursor.array()?;
-        Some((length, next, cursor.array()?, cursor.array()?))
-    };
-    let (length, mut next, source, destination) = read().ok_or(Malformed::Short)?;
+fn v6<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
+    const HEADER: u16 = 40;
+    let [_, _, _, _, l0, l1, mut next, _hops] = packet.array(0).ok_or(Malformed::Short)?;
+    let source = packet.array(8).ok_or(Malformed::Short)?;
+    let destination = packet.array(24).ok_or(Malformed::Short)?;
+    let length = u16::from_be_bytes([l0, l1]);
+    let mut at = HEADER;
     let mut part = Fragment::Whole;
     for _ in 0..=MAX_EXTENSIONS {
+        // Nothing of a later fragment but the fragment header itself is a header.
+        let later = matches!(part, Fragment::Later);
+        let is_fragment = next == 44 && matches!(part, Fragment::Whole);
+        if later || !(is_fragment || matches!(next, 0 | 43 | 51 | 60 | 135 | 139 | 140)) {
+            let end = if length == 0 { 0 } else { length.saturating_add(HEADER) };
+            return Ok(Packet {
+                source,
+                destination,
+                v6: true,
+                protocol: next,
+                fragment: part,
+                transport: at,
+                end,
+            });
+        }
+        let [after, len, hi, lo] = packet.array(at as usize).ok_or(Malformed::Short)?;
         // Lengths count in eights and leave the first one out, but for the authentication header's fours.
-        let beyond = match next {
-            0 | 43 | 60 | 135 | 139 | 140 if part != Fragment::Later => {
-                let [after, len] = cursor.array().ok_or(Malformed::Short)?;
-                next = after;
-                6 + usize::from(len) * 8
-            }
-            51 if part != Fragment::Later => {
-                let [after, len] = cursor.array().ok_or(Malformed::Short)?;
-                next = after;
-                6 + usize::from(len) * 4
-            }
-            44 if part == Fragment::Whole => {
-                let [after, _, hi, lo] = cursor.array().ok_or(Malformed::Short)?;
-                next = after;
-                let word = u16::from_be_bytes([hi, lo]);
-                // An atomic fragment (RFC 6946) is a whole packet.
-                part = fragment(word >> 3, word & 1 != 0);
-                4
-            }
-            _ => {
-                let transport = u16::try_from(cursor.position()).map_err(|_| Malformed::Length)?;
-                let end = if length == 0 { 0 } else { length.saturating_add(40) };
-                return Ok(Packet {
-                    source,
-                    destination,
-                    v6: true,
-                    protocol: next,
-                    fragment: part,
-                    transport,
-                    end,
-                });
-            }
+        let long = if is_fragment {
+            let word = u16::from_be_bytes([hi, lo]);
+            // An atomic fragment (RFC 6946) is a whole packet.
+            part = fragment(word >> 3, word & 1 != 0);
+            8
+        } else if next == 51 {
+            8 + u16::from(len) * 4
+        } else {
+            8 + u16::from(len) * 8
         };
-        cursor = cursor.moved(cursor.position() + beyond);
+        next = after;
+        // Nine headers of 2 KiB stay far below the end of a u16.
+        at = at.wrapping_add(long);
     }
     Err(Malformed::Extensions)
+}
+
+/// Where a packet goes, which stands even in one that cannot be read further. `None`: not even that is there.
+#[inline(always)]
+pub fn destination<B: Bytes + ?Sized>(packet: &B) -> Option<(bool, [u8; 16])> {
+    let [first] = packet.array(0)?;
+    match first >> 4 {
+        4 => {
+            let mut out = [0; 16];
+            [out[0], out[1], out[2], out[3]] = packet.array(16)?;
+            Some((false, out))
+        }
+        6 => Some((true, packet.array(24)?)),
+        _ => None,
+    }
 }

@@ -8,8 +8,9 @@
 //! - [`dns`]: names that are asked for; on the host also what the answers say
 //! - [`tls`]: the server name of a ClientHello
 //! - [`stratum`]: is a pool spoken to, or does this process speak as one?
-//! - [`cursor`], [`name`]: what these share
+//! - [`bytes`], [`cursor`], [`name`]: what these share
 
+pub mod bytes;
 pub mod cursor;
 pub mod dns;
 pub mod ip;

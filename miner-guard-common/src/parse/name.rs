@@ -81,6 +81,12 @@ impl Name {
         if n < self.len { Some(self.bytes[(self.len - 1 - n) as usize % ROOM]) } else { None }
     }
 
+    /// The room: the characters, and then what was there before.
+    #[inline(always)]
+    pub const fn room(&self) -> &[u8; ROOM] {
+        &self.bytes
+    }
+
     /// The characters. Bytes that are no ASCII are as they came.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()

@@ -23,6 +23,8 @@ pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
 /// The connection is reset.
 pub const RST: u8 = 4;
+/// It answers something.
+pub const ACK: u8 = 16;
 
 /// Reads a TCP header. `None`: it is cut off, or its length contradicts itself.
 #[inline(always)]

@@ -13,6 +13,8 @@ const TAIL: u8 = 3;
 const DONE: u8 = 4;
 /// The two bytes of length that stand before a message over TCP.
 const FRAME: u8 = 5;
+/// The rest of a message over TCP, of which nothing is wanted.
+const PASS: u8 = 6;
 
 /// What a byte brought about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,36 +23,41 @@ pub enum Event {
     More,
     /// The name of a question is complete.
     Name,
-    /// There is no further question to read: all were read, it is no query, or it is malformed.
+    /// There is no further question to read: all were read, it is no query, or it is malformed. A stream goes
+    /// on with its next message.
     Done,
 }
 
-/// A reader of questions. 8 bytes; the name that it reads lies with the caller.
+/// A reader of questions. 12 bytes; the name that it reads lies with the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Questions {
-    state: u8,
-    /// Bytes left of the label, or read of the header or the question's tail.
-    count: u8,
     /// Octets of the name so far, as they count towards the limit of 255.
     octets: u16,
     /// Questions left.
     left: u16,
+    /// Bytes left of the message, where messages stand behind their length.
+    frame: u16,
+    #[doc(hidden)]
+    pad: u16,
+    state: u8,
+    /// Bytes left of the label, or read of the header or the question's tail.
+    count: u8,
     /// 1: messages stand behind their length.
     framed: u8,
     #[doc(hidden)]
-    pad: u8,
+    pad2: u8,
 }
 
 impl Questions {
     /// A reader of one datagram.
     pub const fn datagram() -> Self {
-        Self { state: HEADER, count: 0, octets: 0, left: 0, framed: 0, pad: 0 }
+        Self { state: HEADER, count: 0, octets: 0, left: 0, frame: 0, framed: 0, pad: 0, pad2: 0 }
     }
 
-    /// A reader of a TCP stream's first message.
+    /// A reader of a TCP stream, which may hold any number of messages.
     pub const fn stream() -> Self {
-        Self { state: FRAME, count: 0, octets: 0, left: 0, framed: 1, pad: 0 }
+        Self { state: FRAME, count: 0, octets: 0, left: 0, frame: 0, framed: 1, pad: 0, pad2: 0 }
     }
 
     /// Whether more bytes can change nothing.
@@ -62,6 +69,21 @@ impl Questions {
     /// Reads one byte. After [`Event::Name`] the caller may look at `name`; the next byte begins another.
     #[inline(always)]
     pub const fn push(&mut self, byte: u8, name: &mut Name) -> Event {
+        if self.framed == 0 || self.state == FRAME {
+            return self.read(byte, name);
+        }
+        // Counted before it is read: the last byte of a message may be the last of its last question.
+        self.frame = self.frame.wrapping_sub(1);
+        let event = if self.state == PASS { Event::More } else { self.read(byte, name) };
+        if self.frame == 0 {
+            self.count = 0;
+            self.state = FRAME;
+        }
+        event
+    }
+
+    #[inline(always)]
+    const fn read(&mut self, byte: u8, name: &mut Name) -> Event {
         match self.state {
             LABEL => {
                 name.push(byte);
@@ -86,10 +108,12 @@ impl Questions {
             }
             HEADER => self.header(byte, name),
             FRAME => {
+                self.frame = self.frame << 8 | byte as u16;
                 self.count += 1;
                 if self.count >= 2 {
                     self.count = 0;
-                    self.state = HEADER;
+                    // An empty message: the next length follows at once.
+                    self.state = if self.frame == 0 { FRAME } else { HEADER };
                 }
                 Event::More
             }
@@ -151,7 +175,7 @@ impl Questions {
 
     #[inline(always)]
     const fn done(&mut self) -> Event {
-        self.state = DONE;
+        self.state = if self.framed == 0 { DONE } else { PASS };
         Event::Done
     }
 }

@@ -129,20 +129,34 @@ impl Stratum {
     }
 
     /// Reads one byte; [`Self::account`] for it afterwards.
-    ///
-    /// Kept out of line: in the kernel the state must stay in its map, where the verifier
-    /// does not follow it. In registers every combination of values would be a path of its own.
-    #[inline(never)]
+    #[inline(always)]
     pub fn push(&mut self, byte: u8) {
+        let rest = self.glance(byte);
+        if rest != 0 {
+            self.ponder(rest);
+        }
+    }
+
+    /// The half of [`Self::push`] that most bytes need. What it leaves, if not 0, is for [`Self::ponder`]. They are apart
+    /// because the kernel's verifier walks every way through every byte: the many ways of the other half are a step of
+    /// their own there.
+    #[inline(always)]
+    pub fn glance(&mut self, byte: u8) -> u32 {
         let step = lex::step(self.state, byte);
         self.state = step.next;
         if step.op == Op::Take as u8 {
             self.take(byte | step.fold);
-        } else {
-            event::event(self, step.op, byte | step.fold);
-            if self.due != 0 {
-                self.judge();
-            }
+            return 0;
+        }
+        (step.op as u32) << 8 | (byte | step.fold) as u32
+    }
+
+    /// The other half, for what [`Self::glance`] left.
+    #[inline(always)]
+    pub fn ponder(&mut self, rest: u32) {
+        event::event(self, (rest >> 8) as u8, rest as u8);
+        if self.due != 0 {
+            self.judge();
         }
     }
 

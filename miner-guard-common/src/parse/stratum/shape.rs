@@ -1,6 +1,6 @@
 //! What kind of value stands somewhere: its JSON type, and for a string what it is made of.
 
-use super::mask::{choose, equal, nonzero, some};
+use super::mask::{choose, equal, index, nonzero, some};
 
 /// `true`, `false`, `null`.
 pub const LITERAL: u16 = 1;
@@ -99,7 +99,7 @@ pub const fn runs(shape: u8) -> u16 {
 /// Adds a letter or digit. (An `x` that may belong to `0x` is for [`any`].)
 #[inline(always)]
 pub fn alnum(shape: u8, byte: u8) -> u8 {
-    let (keep, add) = ALNUM[byte as usize];
+    let (keep, add) = ALNUM[index(byte)];
     // Outside of the first run, what it is made of is settled.
     let add = add & !((!shape & IN_RUN) << 1);
     // A digit after a point makes a mark.
@@ -110,7 +110,7 @@ pub fn alnum(shape: u8, byte: u8) -> u8 {
 /// Adds a character, the `len`-th of its string.
 #[inline(always)]
 pub fn any(shape: u8, run: u16, len: u16, byte: u8) -> (u8, u16) {
-    let (keep, _) = ALNUM[byte as usize];
+    let (keep, _) = ALNUM[index(byte)];
     // Only letters and digits keep the run open.
     let run = run.wrapping_add(runs(shape & keep));
     let mut next = alnum(shape, byte);
