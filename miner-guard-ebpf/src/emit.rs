@@ -42,9 +42,15 @@ pub fn lost(why: Loss) {
 /// Whether the current process may send another record now, and how many it was not allowed to send before.
 #[inline(always)]
 pub fn admit(kind: Kind) -> Option<u32> {
+    admit_as((bpf_get_current_pid_tgid() >> 32) as u32, kind)
+}
+
+/// The same for a process that is not the current one.
+#[inline(always)]
+pub fn admit_as(pid: u32, kind: Kind) -> Option<u32> {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
-    let key = FloodKey { pid: (bpf_get_current_pid_tgid() >> 32) as u32, kind: kind as u32 };
+    let key = FloodKey { pid, kind: kind as u32 };
     let Some(f) = FLOOD.get_ptr_mut(&key) else {
         // An LRU table is never full; should the kernel refuse all the same, the record is sent.
         let _ = FLOOD.insert(&key, &Flood { since_ns: now, sent: 1, held: 0 }, 0);
@@ -67,32 +73,38 @@ pub fn admit(kind: Kind) -> Option<u32> {
     None
 }
 
-/// Fills the head of a record in place.
+/// Fills the head of a record in place but for who did it.
+#[inline(always)]
+pub fn decided(out: &mut Head, kind: Kind, d: &Decision, suppressed: u32) {
+    out.kind = kind as u8;
+    out.verdict = d.verdict as u8;
+    out.enforced = u8::from(d.enforced);
+    out.reason = d.reason;
+    out.rule = d.rule;
+    out.generation = d.generation;
+    // SAFETY: the helpers have no preconditions.
+    (out.time_ns, out.cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
+    out.suppressed = suppressed;
+    out.mode = d.mode as u32;
+    out.pad = 0;
+}
+
+/// Fills the head of a record in place: the current task did it.
 #[inline(always)]
 pub fn head(out: &mut Head, kind: Kind, d: &Decision, suppressed: u32) {
+    decided(out, kind, d, suppressed);
     // SAFETY: the helpers have no preconditions.
     unsafe {
         let pid_tgid = bpf_get_current_pid_tgid();
         let uid_gid = bpf_get_current_uid_gid();
-        out.kind = kind as u8;
-        out.verdict = d.verdict as u8;
-        out.enforced = u8::from(d.enforced);
-        out.reason = d.reason;
-        out.rule = d.rule;
-        out.generation = d.generation;
-        out.time_ns = bpf_ktime_get_ns();
         out.cgroup = bpf_get_current_cgroup_id();
         out.pid = (pid_tgid >> 32) as u32;
         out.tid = pid_tgid as u32;
         out.uid = uid_gid as u32;
         out.gid = (uid_gid >> 32) as u32;
-        out.cpu = bpf_get_smp_processor_id();
         // Writes all 16 bytes, zeros if it fails.
         bpf_get_current_comm(out.comm.as_mut_ptr().cast(), out.comm.len() as u32);
     }
-    out.suppressed = suppressed;
-    out.mode = d.mode as u32;
-    out.pad = 0;
 }
 
 /// Reserves a record, lets `fill` write it in place, and sends it. `urgent` wakes the daemon at once; otherwise

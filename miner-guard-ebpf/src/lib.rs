@@ -8,13 +8,18 @@
 //! | [`verdict`] | the only place where an answer becomes a return code or a signal |
 //! | [`watch`] | what the runtime hooks keep and send |
 //! | [`emit`] | records to user space: aggregation, wake-ups, losses |
+//! | [`sockets`] | what is remembered of sockets |
 //! | [`task`] | the unsafe door to kernel structures |
+//! | [`packet`] | the unsafe door to packets |
 #![no_std]
+#![feature(asm_experimental_arch)]
 
 pub mod emit;
 pub mod files;
 pub mod hooks;
+pub mod packet;
 pub mod policy;
+pub mod sockets;
 pub mod task;
 pub mod verdict;
 pub mod watch;

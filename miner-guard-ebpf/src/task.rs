@@ -3,7 +3,9 @@
 
 use aya_ebpf::helpers::{
     bpf_get_current_task, bpf_probe_read_kernel,
-    generated::{bpf_probe_read_kernel_str, bpf_probe_read_user},
+    generated::{
+        bpf_probe_read_kernel as generated_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    },
 };
 use miner_guard_common::abi::{
     exec,
@@ -141,6 +143,35 @@ pub fn code(ip: u64, out: &mut [u8; runtime::CODE]) -> u32 {
     0
 }
 
+/// Copies memory of our own that is too much for plain moves.
+#[inline(always)]
+pub fn copy<const N: usize>(from: &[u8; N], to: &mut [u8; N]) {
+    // SAFETY: both are `N` bytes.
+    if unsafe { generated_probe_read_kernel(to.as_mut_ptr().cast(), N as u32, from.as_ptr().cast()) } != 0 {
+        crate::emit::lost(miner_guard_common::abi::record::Loss::KernelRead);
+    }
+}
+
+/// Thread group, thread, real user and group, and name of a task.
+#[inline(always)]
+pub fn who(task: Ptr) -> Option<([u32; 4], [u8; 16])> {
+    let cred = task.follow(Offset::TaskCred)?;
+    let ids = [
+        task.read(Offset::TaskTgid)?,
+        task.read(Offset::TaskPid)?,
+        cred.read(Offset::CredUid)?,
+        cred.read(Offset::CredGid)?,
+    ];
+    Some((ids, task.read(Offset::TaskComm)?))
+}
+
+/// Id of the task's cgroup.
+#[inline(always)]
+pub fn cgroup(task: Ptr) -> Option<u64> {
+    let cgroup = task.follow(Offset::TaskCgroups)?.follow(Offset::CssSetDflCgrp)?;
+    cgroup.follow(Offset::CgroupKn)?.read(Offset::KernfsId)
+}
+
 /// How many levels of cgroups are looked at.
 pub const CGROUP_DEPTH: usize = 16;
 
@@ -150,7 +181,6 @@ pub const CGROUP_DEPTH: usize = 16;
 /// 5.14 only.
 #[inline(always)]
 pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
-<<<<<<< HEAD
     // Zero for nothing, rather than an Option: its value is undefined when there is none, and where the compiler carries
     // that over from one turn to the next the verifier refuses the register.
     let step = |from: u64, member| if from == 0 { 0 } else { Ptr(from).read::<u64>(member).unwrap_or(0) };
@@ -164,7 +194,8 @@ pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
             return true;
         }
         at = step(at, Offset::CgroupParent);
-=======
+    }
+
     // 0 is "no more", rather than an Option: a None may carry a register that was never written, which the verifier refuses.
     let mut at =
         task.follow(Offset::TaskCgroups).and_then(|c| c.read::<u64>(Offset::CssSetDflCgrp)).unwrap_or(0);
@@ -178,7 +209,6 @@ pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
             return true;
         }
         at = cgroup.read::<u64>(Offset::CgroupParent).unwrap_or(0);
->>>>>>> 17947c4 (table, ebpf: the costly questions are global functions, checked once each: 5.10 and 6.1 load in a moment, the mmap hook too)
     }
     false
 }

@@ -41,3 +41,43 @@ pub fn exec(d: &Decision) {
         unsafe { aya_ebpf::helpers::bpf_send_signal(SIGKILL) };
     }
 }
+
+/// A decision as one number, never 0: steps of a program hand each other numbers.
+pub mod packed {
+    use miner_guard_common::{
+        abi::verdict::Verdict,
+        table::{Details, Header},
+    };
+
+    use super::Decision;
+    use crate::policy::Generation;
+
+    const ENFORCED: u64 = 1 << 48;
+
+    /// The number.
+    #[inline(always)]
+    pub const fn pack(rule: u32, verdict: Verdict, reason: u8, enforced: bool) -> u64 {
+        let enforced = if enforced { ENFORCED } else { 0 };
+        rule as u64 | (verdict as u64) << 32 | (reason as u64) << 40 | enforced
+    }
+
+    /// Whether it is enforced.
+    #[inline(always)]
+    pub const fn enforced(decision: u64) -> bool {
+        decision & ENFORCED != 0
+    }
+
+    /// The decision, under the policy in force. `None` for a number that means nothing.
+    #[inline(always)]
+    pub fn unpack(decision: u64) -> Option<Decision> {
+        let generation = Generation::current()?;
+        Some(Decision {
+            verdict: Verdict::from_byte((decision >> 32) as u8)?,
+            enforced: enforced(decision),
+            reason: (decision >> 40) as u8,
+            rule: decision as u32,
+            generation: Details::read(&generation)?.generation(),
+            mode: Header::read(&generation)?.mode(),
+        })
+    }
+}

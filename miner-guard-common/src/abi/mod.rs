@@ -8,9 +8,11 @@ pub mod connect;
 pub mod exec;
 pub mod file;
 pub mod offsets;
+pub mod packet;
 pub mod policy;
 pub mod record;
 pub mod runtime;
+pub mod socket;
 pub mod verdict;
 
 /// Version of everything in this module. It names the pin directory (`…/v1/`): a daemon never

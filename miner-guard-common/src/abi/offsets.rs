@@ -47,6 +47,16 @@ offsets! {
     TaskRealParent = "task_struct", ["real_parent"],
     /// Thread group.
     TaskTgid = "task_struct", ["tgid"],
+    /// Thread.
+    TaskPid = "task_struct", ["pid"],
+    /// Name of the thread.
+    TaskComm = "task_struct", ["comm"],
+    /// Credentials that others see.
+    TaskCred = "task_struct", ["real_cred"],
+    /// Real user.
+    CredUid = "cred", ["uid"],
+    /// Real group.
+    CredGid = "cred", ["gid"],
     /// Set of cgroups.
     TaskCgroups = "task_struct", ["cgroups"],
     /// First byte of the arguments.

@@ -180,6 +180,20 @@ pub enum Class {
     Exe = 9,
 }
 
+impl Class {
+    /// The class of names of this number; `None` for the number of any other class.
+    #[inline(always)]
+    pub const fn of_names(n: u32) -> Option<Self> {
+        match n {
+            2 => Some(Self::Domain),
+            3 => Some(Self::DomainBelow),
+            7 => Some(Self::AllowedDomain),
+            8 => Some(Self::AllowedDomainBelow),
+            _ => None,
+        }
+    }
+}
+
 /// Puts the mode into block 0 of a generation that is not yet in use, or of one that is: it is a single word.
 pub const fn set_mode(head: &mut Block, mode: Mode) {
     head.0[word::ABI_MODE as usize] = super::ABI & 0xffff | (mode as u32) << 16;

@@ -10,6 +10,8 @@ byte_enum! {
         Connect = 1 => "connect",
         /// [`super::exec::Exec`]
         Exec = 2 => "exec",
+        /// [`super::packet::Packet`]
+        Packet = 3 => "packet",
     }
 }
 
@@ -70,6 +72,10 @@ byte_enum! {
         Aggregated = 5 => "aggregated",
         /// The ring of code samples was full.
         RingSample = 6 => "ring-sample",
+        /// The ring buffer was full, at a packet.
+        RingPacket = 7 => "ring-packet",
+        /// The state of a socket could not be stored: its packets passed unread.
+        SocketTable = 8 => "socket-table",
     }
 }
 /// Number of [`Loss`] counters, with room to grow without a new map shape.

@@ -83,6 +83,10 @@ byte_enum! {
         HashingHeavy = 13 => "hashing-heavy",
         /// The guard's own proof that enforcement works.
         Canary = 14 => "canary",
+        /// TLS without a readable server name, to a suspect address or a port that pools use.
+        NoServerName = 15 => "no-server-name",
+        /// This machine hands out work: it runs a pool or a proxy of one.
+        PoolServer = 16 => "pool-server",
     }
 }
 

@@ -22,7 +22,7 @@ pub use address::{Address, Destination};
 pub use exact4::choices as exact4_choices;
 pub use header::{Details, Header};
 pub use keyed::{SLOTS as KEYED_SLOTS, SipKey, choices as keyed_choices};
-pub use name::{NameHasher, allowed_name, name, name_hasher};
+pub use name::{NameHasher, allowed_name, by_key, name, name_answer, name_hasher};
 pub use outcome::Answer;
 
 use crate::abi::{

@@ -9,12 +9,13 @@ use crate::abi::{
     verdict::Reason,
 };
 
-/// Hashes a lower-case name, without a trailing dot, last byte first.
-#[derive(Clone, Copy)]
+/// Hashes a lower-case name, without a trailing dot, last byte first. 48 bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct NameHasher {
     state: Sip,
     tail: u64,
-    len: u32,
+    len: u64,
 }
 
 impl NameHasher {
@@ -39,7 +40,7 @@ impl NameHasher {
     /// The key of the bytes so far, as a member of `class`.
     #[inline(always)]
     pub const fn key(&self, class: Class) -> u64 {
-        self.state.word(self.tail).word(class as u64).finish(0, self.len as u64)
+        self.state.word(self.tail).word(class as u64).finish(0, self.len)
     }
 }
 
@@ -53,6 +54,18 @@ pub fn name<B: Blocks>(blocks: &B, header: &Header<'_>, hasher: &NameHasher, who
         return None;
     }
     Answer::of(keyed::tag(blocks, header, hasher.key(class)), Reason::Domain)
+}
+
+/// The tag under a key of [`NameHasher::key`], 0 if none.
+#[inline(always)]
+pub fn by_key<B: Blocks>(blocks: &B, header: &Header<'_>, key: u64) -> u32 {
+    keyed::tag(blocks, header, key)
+}
+
+/// What the tag of a name says.
+#[inline(always)]
+pub const fn name_answer(tag: u32) -> Option<Answer> {
+    Answer::of(tag, Reason::Domain)
 }
 
 /// The rule that allows one suffix of a name. Asked only when a name would be denied.

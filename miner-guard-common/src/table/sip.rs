@@ -4,7 +4,8 @@
 //! because the kernel side wants it word by word, with no buffer.
 
 /// The state between words.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Sip {
     v0: u64,
     v1: u64,

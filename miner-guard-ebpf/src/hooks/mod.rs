@@ -1,6 +1,7 @@
 //! One file per place in the kernel. `objects/` binds them to program sections.
 
 pub mod connect;
+pub mod egress;
 pub mod exec;
 pub mod fpu;
 pub mod sample;

@@ -5,6 +5,7 @@
 //! lets it be replaced again: one run meets at most one replacement. If the first and the last thing that were read are of one
 //! generation, so is everything between; if not, asking again is asking the new one.
 
+pub mod packets;
 pub mod questions;
 
 use aya_ebpf::{

@@ -35,6 +35,24 @@ impl Listed {
     /// Instead of an answer: there is no policy. No answer looks like this, because no verdict is 7.
     const NO_POLICY: u64 = u64::MAX;
 
+    /// An answer of this generation.
+    #[inline(always)]
+    pub fn of(answer: &Answer, generation: u64) -> Self {
+        Self(Self::pack(answer, generation))
+    }
+
+    /// What [`Self::bits`] gave; `None` for 0, which is nothing.
+    #[inline(always)]
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        if bits == 0 || bits == Self::NO_POLICY { None } else { Some(Self(bits)) }
+    }
+
+    /// As a number, never 0: for steps of a program, which hand each other numbers.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     #[inline(always)]
     fn pack(answer: &Answer, generation: u64) -> u64 {
         u64::from(answer.rule & TAG_VALUE)
@@ -68,11 +86,25 @@ impl Listed {
     }
 }
 
+/// Besides a port: nothing is asked for the port alone.
+const NOT_ALONE: u64 = 1 << 16;
+
 /// What is listed for a destination, whoever wants to go there; `None` if nothing is.
 #[inline(always)]
 pub fn listed(to: &Destination) -> Result<Option<Listed>, NoPolicy> {
+    listed_with(to, 0)
+}
+
+/// The same, without asking for the port alone.
+#[inline(always)]
+pub fn address_listed(to: &Destination) -> Result<Option<Listed>, NoPolicy> {
+    listed_with(to, NOT_ALONE)
+}
+
+#[inline(always)]
+fn listed_with(to: &Destination, how: u64) -> Result<Option<Listed>, NoPolicy> {
     let (high, low) = to.address.halves();
-    match mg_listed(high, low, to.port.into()) {
+    match mg_listed(high, low, u64::from(to.port) | how) {
         0 => Ok(None),
         Listed::NO_POLICY => Err(NoPolicy),
         packed => Ok(Some(Listed(packed))),
@@ -85,7 +117,12 @@ extern "C" fn mg_listed(high: u64, low: u64, port: u64) -> u64 {
     let Some(generation) = Generation::current() else { return Listed::NO_POLICY };
     let Some(header) = Header::read(&generation) else { return Listed::NO_POLICY };
     let to = Destination { address: Address::from_halves(high, low), port: port as u16 };
-    let Some(answer) = table::destination(&generation, &header, &to) else { return 0 };
+    let answer = if port & NOT_ALONE == 0 {
+        table::destination(&generation, &header, &to)
+    } else {
+        table::address(&generation, &header, &to)
+    };
+    let Some(answer) = answer else { return 0 };
     Details::read(&generation).map_or(0, |details| Listed::pack(&answer, details.generation()))
 }
 
@@ -113,6 +150,18 @@ extern "C" fn mg_protected(high: u64, low: u64) -> u64 {
 #[inline(always)]
 pub fn exempt_cgroup(id: u64) -> bool {
     mg_exempt_number(Class::Cgroup as u64, id) != 0
+}
+
+/// Whether a user is on the allowlist, by its id in the initial user namespace.
+#[inline(always)]
+pub fn exempt_user(id: u32) -> bool {
+    mg_exempt_number(Class::Uid as u64, id.into()) != 0
+}
+
+/// The same of a group.
+#[inline(always)]
+pub fn exempt_group(id: u32) -> bool {
+    mg_exempt_number(Class::Gid as u64, id.into()) != 0
 }
 
 #[unsafe(no_mangle)]
@@ -147,13 +196,22 @@ extern "C" fn mg_exempt() -> u64 {
     if header.has(Class::Cgroup) && task::any_cgroup(Ptr::current(), exempt_cgroup) {
         return 1;
     }
-    if !header.has(Class::Exe) {
-        return 0;
-    }
-    let Some(exe) = task::exe_of(Ptr::current()) else { return 0 };
-    let Some((id, _)) = task::identity(exe) else { return 0 };
-    let Some(known) = files::consequence_of(&id) else { return 0 };
-    u64::from(known.flags & EXEMPT)
+    u64::from(header.has(Class::Exe) && program_exempt())
+}
+
+/// Whether the program that runs now is on the allowlist.
+#[inline(always)]
+pub fn program_exempt() -> bool {
+    task::exe_of(Ptr::current())
+        .and_then(task::identity)
+        .and_then(|(id, _)| files::consequence_of(&id))
+        .is_some_and(|known| known.flags & EXEMPT != 0)
+}
+
+/// Whether the policy has keys of this class.
+#[inline(always)]
+pub fn has(class: Class) -> bool {
+    Generation::current().is_some_and(|g| Header::read(&g).is_some_and(|h| h.has(class)))
 }
 
 /// Whether the current task is in the cgroup `scope` or below it.

@@ -1,0 +1,138 @@
+//! From where to where a packet goes, and what of it is payload.
+
+use miner_guard_common::parse::{
+    bytes::Bytes as _,
+    ip::{self, Fragment, protocol},
+    tcp,
+};
+
+use crate::packet::Packet;
+
+/// What the headers say.
+#[derive(Clone, Copy)]
+pub struct Flow {
+    /// Destination, high and low 64 bits; IPv4 as `::ffff:a.b.c.d`.
+    pub high: u64,
+    /// See `high`.
+    pub low: u64,
+    /// Destination port, host byte order; 0 where there is none.
+    pub port: u16,
+    /// Source port.
+    pub source_port: u16,
+    /// `IPPROTO_*`
+    pub protocol: u8,
+    /// TCP flags.
+    pub flags: u8,
+    /// TCP sequence number.
+    pub sequence: u32,
+    /// Where the payload lies, and its length.
+    pub payload: u32,
+    /// See `payload`.
+    pub len: u32,
+}
+
+impl Flow {
+    /// `None` for what is no IP packet.
+    #[inline(always)]
+    pub fn read(packet: Packet) -> Option<Self> {
+        let (v6, to) = ip::destination(&packet)?;
+        let (high, low) = halves(v6, &to);
+        let mut flow = Self {
+            high,
+            low,
+            port: 0,
+            source_port: 0,
+            protocol: protocol::NONE,
+            flags: 0,
+            sequence: 0,
+            payload: 0,
+            len: 0,
+        };
+        // What cannot be read further still goes somewhere.
+        if let Ok(header) = ip::read(&packet) {
+            flow.protocol = header.protocol;
+            if header.fragment != Fragment::Later {
+                flow.transport(packet, &header);
+            }
+        }
+        Some(flow)
+    }
+
+    #[inline(always)]
+    fn transport(&mut self, packet: Packet, header: &ip::Packet) {
+        let at = u32::from(header.transport);
+        let length = match header.protocol {
+            protocol::TCP => {
+                let Some(bytes) = packet.array::<20>(at as usize) else { return };
+                let Some(tcp) = tcp::tcp(&bytes) else { return };
+                (self.source_port, self.port) = (tcp.source, tcp.destination);
+                (self.flags, self.sequence) = (tcp.flags, tcp.sequence);
+                u32::from(tcp.header)
+            }
+            protocol::UDP => {
+                let Some([s0, s1, d0, d1]) = packet.array(at as usize) else { return };
+                (self.source_port, self.port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+                u32::from(tcp::UDP_HEADER)
+            }
+            _ => return,
+        };
+        self.payload = at + length;
+        // A packet may be longer than its header says, or, before it is cut into segments, the header may say nothing.
+        let said = u32::from(header.end);
+        let end = if said == 0 || said > packet.len() { packet.len() } else { said };
+        self.len = end.saturating_sub(self.payload);
+    }
+
+    /// Whether it opens a connection.
+    #[inline(always)]
+    pub const fn opens(&self) -> bool {
+        self.protocol == protocol::TCP && self.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+}
+
+#[inline(always)]
+fn halves(v6: bool, a: &[u8; 16]) -> (u64, u64) {
+    let [a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7] = *a;
+    if v6 {
+        return (
+            u64::from_be_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            u64::from_be_bytes([b0, b1, b2, b3, b4, b5, b6, b7]),
+        );
+    }
+    (0, 0xffff_0000_0000 | u64::from(u32::from_be_bytes([a0, a1, a2, a3])))
+}
+
+/// A part of a packet, as one number.
+#[derive(Clone, Copy)]
+pub struct Span(pub u64);
+
+impl Span {
+    /// Nothing is to be read.
+    pub const NOTHING: Self = Self(0);
+    /// The packet is to be dropped, unread.
+    pub const REFUSED: Self = Self(1 << 63);
+
+    /// `left` bytes from `at` on.
+    #[inline(always)]
+    pub const fn of(at: u32, left: u32) -> Self {
+        Self((at as u64 & 0xf_ffff) << 32 | left as u64)
+    }
+
+    /// Whether the packet is to be dropped.
+    #[inline(always)]
+    pub const fn is_refused(self) -> bool {
+        self.0 >> 63 != 0
+    }
+
+    /// Where it begins.
+    #[inline(always)]
+    pub const fn at(self) -> u32 {
+        (self.0 >> 32) as u32 & 0xf_ffff
+    }
+
+    /// How long it is.
+    #[inline(always)]
+    pub const fn left(self) -> u32 {
+        self.0 as u32
+    }
+}

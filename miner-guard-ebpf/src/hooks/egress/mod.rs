@@ -1,0 +1,153 @@
+//! A packet on its way out: the backstop for every road that passes no `connect()`, and the reader of what is asked
+//! and said: DNS questions, TLS server names, the opening of a mining protocol.
+//!
+//! ```text
+//! settled socket ───────────────────────────────► pass        (one look-up)
+//! flow ─► judge: is the destination listed? ─► drop
+//!      ─► question: DNS datagram ─┐
+//!      ─► stream: first payload ──┴► name, protocol ─► drop, or pass
+//! ```
+//!
+//! What would multiply in the verifier stands apart in [`step`]. Fails open for what cannot be read (counted), closed
+//! for what is denied.
+
+mod flow;
+mod judge;
+mod owner;
+mod question;
+mod said;
+pub mod step;
+mod stream;
+mod tell;
+
+use aya_ebpf::programs::SkBuffContext;
+use miner_guard_common::{
+    abi::{
+        record::Loss,
+        socket::{CUT, OWNED, stage},
+    },
+    parse::ip::protocol,
+};
+
+use crate::{
+    emit,
+    packet::{Packet, Sock},
+    policy::packets::Epoch,
+    sockets,
+};
+use flow::{Flow, Span};
+use step::Event;
+
+/// The packet goes on.
+pub const PASS: i32 = 1;
+/// It does not; whoever sends it gets EPERM where the kernel has somebody to tell.
+const DROP: i32 = 0;
+
+/// `cgroup_skb/egress`.
+#[inline(always)]
+pub fn sent(ctx: &SkBuffContext) -> i32 {
+    let packet = Packet::of(ctx);
+    let Some(sk) = packet.socket() else { return PASS };
+    let Some(epoch) = Epoch::current() else {
+        emit::lost(Loss::NoPolicy);
+        return PASS;
+    };
+    if is_settled(sk, &epoch) {
+        return PASS;
+    }
+    if step::may_go(packet.context()) && may_say(packet) { PASS } else { DROP }
+}
+
+/// Whether the packet may go where it goes.
+#[inline(always)]
+fn may_go(packet: Packet) -> bool {
+    let (Some(sk), Some(epoch), Some(flow)) = (packet.socket(), Epoch::current(), Flow::read(packet)) else {
+        return true;
+    };
+    let Some(state) = sockets::state(packet, sk) else {
+        emit::lost(Loss::SocketTable);
+        return true;
+    };
+    if flow.opens() {
+        // The socket may have had another connection before.
+        state.get().stage = stage::FRESH;
+        state.get().flags &= !CUT;
+    }
+    let print = epoch.fingerprint(flow.high, flow.low, flow.port);
+    let unread = flow.protocol == protocol::TCP && state.get().stage != stage::QUIET;
+    let unowned = unread && state.get().flags & OWNED == 0;
+    if state.get().passed != print || unowned {
+        owner::refresh(packet, state, &flow);
+    }
+    state.get().passed == print || judge::passes(packet, sk, state, print, &flow)
+}
+
+/// Whether it may say what it says: reads its payload stretch by stretch.
+#[inline(always)]
+fn may_say(packet: Packet) -> bool {
+    /// The largest packet before segmentation, in stretches, and one more for each of a few names that end one early.
+    const STRETCHES: u32 = 65_536 / step::STRETCH + 4;
+    let context = packet.context();
+    let span = step::payload(context);
+    if span.is_refused() {
+        return false;
+    }
+    let (mut at, mut left) = (span.at(), span.left());
+    if left == 0 {
+        return true;
+    }
+    let mut outcome = PASS as u32;
+    let mut stretch = 0;
+    while stretch < STRETCHES {
+        stretch += 1;
+        let step = step::read(context, at, left);
+        at = at.wrapping_add(Event::read(step));
+        left = left.saturating_sub(Event::read(step));
+        if Event::of(step) != Event::MORE {
+            outcome = step::passes(context, Event::of(step));
+            if Event::of(step) != Event::NAME {
+                break;
+            }
+        }
+        if left == 0 || outcome == DROP as u32 {
+            break;
+        }
+    }
+    step::end(context, outcome);
+    outcome != DROP as u32
+}
+
+/// Which part of a packet is to be read.
+#[inline(always)]
+fn payload(packet: Packet) -> Span {
+    let (Some(sk), Some(flow)) = (packet.socket(), Flow::read(packet)) else { return Span::NOTHING };
+    let Some(state) = sockets::state(packet, sk) else { return Span::NOTHING };
+    match flow.protocol {
+        protocol::TCP => stream::payload(packet, state, &flow),
+        protocol::UDP if flow.port == question::PORT => question::payload(packet, sk, state, &flow),
+        _ => Span::NOTHING,
+    }
+}
+
+/// What follows from what was read, or from its refusal.
+#[inline(always)]
+fn end(packet: Packet, outcome: u32) {
+    let Some(sk) = packet.socket() else { return };
+    let Some(state) = sockets::state(packet, sk) else { return };
+    match state.get().stage {
+        stage::DATAGRAM => question::end(packet, sk),
+        _ => stream::end(sk, state, outcome),
+    }
+}
+
+/// A connection whose destination was judged under this policy, and of which nothing more is to be read. Most packets
+/// end here.
+#[inline(always)]
+fn is_settled(sk: Sock, epoch: &Epoch) -> bool {
+    let Some(to) = sk.connected_to() else { return false };
+    let Some(known) = sockets::known(sk) else { return false };
+    let known = known.get();
+    known.stage == stage::QUIET
+        && known.flags & CUT == 0
+        && known.passed == epoch.fingerprint(to.high, to.low, to.port)
+}

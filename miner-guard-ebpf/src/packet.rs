@@ -1,0 +1,179 @@
+//! The door to packets: every byte is copied out by a helper that checks its place.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{__sk_buff, bpf_sock},
+    check_bounds_signed,
+    helpers::generated::{
+        bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
+        bpf_skb_cgroup_id, bpf_skb_load_bytes,
+    },
+    programs::SkBuffContext,
+};
+use miner_guard_common::{parse::bytes::Bytes, table::Address};
+
+/// A packet on its way out, from its IP header on.
+#[derive(Clone, Copy)]
+pub struct Packet(*mut __sk_buff);
+
+/// The socket that sends it.
+#[derive(Clone, Copy)]
+pub struct Sock(*mut bpf_sock);
+
+/// `SOCK_STREAM`
+const STREAM: u32 = 1;
+/// `SOCK_RAW`
+const RAW: u32 = 3;
+/// `TCP_SYN_SENT`: the connection is about to be opened.
+const SYN_SENT: u32 = 2;
+const AF_INET6: u32 = 10;
+
+/// What a connected stream socket is connected to.
+pub struct Peer {
+    /// High and low 64 bits of the address; IPv4 as `::ffff:a.b.c.d`.
+    pub high: u64,
+    /// See `high`.
+    pub low: u64,
+    /// Host byte order.
+    pub port: u16,
+}
+
+impl Packet {
+    /// The packet that a hook was given.
+    #[inline(always)]
+    pub fn of(ctx: &SkBuffContext) -> Self {
+        Self(ctx.as_ptr().cast())
+    }
+
+    /// The packet of a step of our own, which was given the context as it is.
+    #[inline(always)]
+    pub const fn new(skb: *mut __sk_buff) -> Self {
+        Self(skb)
+    }
+
+    /// What steps are given.
+    #[inline(always)]
+    pub const fn context(self) -> *mut __sk_buff {
+        self.0
+    }
+
+    /// Bytes from the IP header on, as many as there are in the whole packet.
+    #[inline(always)]
+    pub fn len(self) -> u32 {
+        // SAFETY: a member that the verifier lets programs of this kind read.
+        unsafe { (*self.0).len }
+    }
+
+    /// The socket; `None` for a packet that no full socket sends.
+    #[inline(always)]
+    pub fn socket(self) -> Option<Sock> {
+        // SAFETY: as above; the verifier makes us ask whether it is null.
+        let sk = unsafe { (*self.0).__bindgen_anon_2.sk };
+        if sk.is_null() {
+            return None;
+        }
+        // SAFETY: `sk` is what the helper wants, and not null.
+        let full = unsafe { bpf_sk_fullsock(sk) };
+        if full.is_null() { None } else { Some(Sock(full)) }
+    }
+
+    /// Cookie of the socket, as `sock_diag` knows it.
+    #[inline(always)]
+    pub fn cookie(self) -> u64 {
+        // SAFETY: the context itself is what the helper wants.
+        unsafe { bpf_get_socket_cookie(self.0.cast()) }
+    }
+
+    /// cgroup v2 id of the socket's owner.
+    #[inline(always)]
+    pub fn cgroup(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_skb_cgroup_id(self.0) }
+    }
+
+    /// The same of the cgroup above it at `level`, from the root (0) down; 0 if there is none.
+    #[inline(always)]
+    pub fn ancestor(self, level: i32) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_skb_ancestor_cgroup_id(self.0, level) }
+    }
+
+    /// Source address, words in network byte order; an IPv4 address is the first, the rest 0.
+    #[inline(always)]
+    pub fn source(self) -> [u32; 4] {
+        match self.array::<1>(0) {
+            Some([first]) if first >> 4 == 6 => self.words(8),
+            _ => [self.array(12).map_or(0, u32::from_ne_bytes), 0, 0, 0],
+        }
+    }
+
+    #[inline(always)]
+    fn words(self, at: usize) -> [u32; 4] {
+        let word = |i: usize| self.array(at + 4 * i).map_or(0, u32::from_ne_bytes);
+        [word(0), word(1), word(2), word(3)]
+    }
+
+    /// User of the socket.
+    #[inline(always)]
+    pub fn uid(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { bpf_get_socket_uid(self.0) }
+    }
+
+    /// Copies `n` bytes at `at` to the front of `out`.
+    #[inline(always)]
+    pub fn copy<const N: usize>(self, at: u32, n: u32, out: &mut [u8; N]) -> bool {
+        // In the very instructions that the verifier understands: the compiler has its own way to compare.
+        if !check_bounds_signed(i64::from(n), 1, N as i64) {
+            return false;
+        }
+        // SAFETY: `out` has room for `n`; the helper checks the source.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), at, out.as_mut_ptr().cast(), n) == 0 }
+    }
+}
+
+impl Bytes for Packet {
+    #[inline(always)]
+    fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let mut out = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: `out` is `N` bytes; the helper checks the source.
+        let rc = unsafe { bpf_skb_load_bytes(self.0.cast(), at as u32, out.as_mut_ptr().cast(), N as u32) };
+        // SAFETY: the helper has written all of them.
+        if rc == 0 { Some(unsafe { out.assume_init() }) } else { None }
+    }
+}
+
+impl Sock {
+    /// What storage helpers want.
+    #[inline(always)]
+    pub const fn as_ptr(self) -> *mut bpf_sock {
+        self.0
+    }
+
+    /// The peer of a stream socket that is not just opening a connection.
+    #[inline(always)]
+    pub fn connected_to(self) -> Option<Peer> {
+        // SAFETY: members of a full socket, which the verifier lets programs read.
+        let (kind, state, family, port, v4, v6) = unsafe {
+            let s = self.0;
+            let a = [(*s).dst_ip6[0], (*s).dst_ip6[1], (*s).dst_ip6[2], (*s).dst_ip6[3]];
+            ((*s).type_, (*s).state, (*s).family, (*s).dst_port as u16, (*s).dst_ip4, a)
+        };
+        if kind != STREAM || state == SYN_SENT {
+            return None;
+        }
+        // A v4-mapped peer is in the IPv4 member too; in the other one it is as the program gave it.
+        let address = if family == AF_INET6 { Address::V6(v6) } else { Address::V4(v4) };
+        let (high, low) = address.halves();
+        Some(Peer { high, low, port: u16::from_be(port) })
+    }
+
+    /// Whether the program writes its own headers.
+    #[inline(always)]
+    pub fn is_raw(self) -> bool {
+        // SAFETY: a member of a full socket, which the verifier lets programs read.
+        unsafe { (*self.0).type_ == RAW }
+    }
+}

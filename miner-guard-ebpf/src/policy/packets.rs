@@ -1,0 +1,100 @@
+//! What the policy makes of a packet: there is no task to ask, but the socket and what it remembers of its owner.
+
+use miner_guard_common::{
+    abi::{
+        policy::Class,
+        socket::{EXEMPT_OWNER, OWNED},
+        verdict::{Mode, Reason, Verdict},
+    },
+    table::{Details, Header},
+};
+
+use super::{
+    Generation, Stamp,
+    questions::{self, Listed},
+};
+use crate::{packet::Packet, sockets, task, verdict::packed};
+
+/// No decision: the owner, who may be exempt, is not known. The packet passes, and the next one is asked again.
+pub const UNSURE: u64 = 1 << 63;
+/// No decision: the answer is of another policy than the one in force. Ask again.
+pub const STALE: u64 = 1 << 62;
+
+/// What a socket remembers a policy by.
+pub struct Epoch {
+    number: u64,
+    multiplier: u64,
+}
+
+impl Epoch {
+    /// Of the policy in force; `None` before there is one.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        let generation = Generation::current()?;
+        let multiplier = Header::read(&generation)?.multiplier();
+        Some(Self { number: Details::read(&generation)?.generation(), multiplier })
+    }
+
+    /// A number for a destination under this policy: one word, so that it is written at once. Nobody without the
+    /// multiplier can find two destinations with the same one; two in the same half never have it.
+    #[inline(always)]
+    pub const fn fingerprint(&self, high: u64, low: u64, port: u16) -> u64 {
+        let address = (high.wrapping_mul(self.multiplier) ^ low).wrapping_mul(self.multiplier);
+        address.wrapping_add((port as u64) << 48).wrapping_add(self.number)
+    }
+}
+
+/// Whether the policy in force is enforced.
+#[inline(always)]
+pub fn enforcing() -> bool {
+    Stamp::now().is_ok_and(|now| matches!(now.mode, Mode::Enforce))
+}
+
+/// What becomes of a packet for which something is listed, as [`packed`]; 0 if nothing.
+#[inline(always)]
+pub fn decide(packet: Packet, listed: Listed) -> u64 {
+    let Ok(now) = Stamp::now() else { return 0 };
+    if !listed.is_of(now.generation) {
+        return STALE;
+    }
+    let Some(verdict) = listed.verdict() else { return 0 };
+    if listed.rule() != 0 && listed.rule() == now.canary_rule {
+        let here = packet.cgroup() == now.canary_cgroup;
+        return if here { packed::pack(listed.rule(), Verdict::Deny, Reason::Canary as u8, true) } else { 0 };
+    }
+    match owner_exempt(packet) {
+        Some(true) => 0,
+        None => UNSURE,
+        Some(false) => {
+            let enforced = verdict.stops() && matches!(now.mode, Mode::Enforce);
+            packed::pack(listed.rule(), verdict, listed.reason(), enforced)
+        }
+    }
+}
+
+/// Whether the owner of a packet's socket is on the allowlist; `None` if that cannot be known.
+#[inline(always)]
+fn owner_exempt(packet: Packet) -> Option<bool> {
+    let state = packet.socket().and_then(|sk| sockets::state(packet, sk))?;
+    let state = state.get();
+    if questions::has(Class::Cgroup) {
+        let mut level = 0;
+        while level < task::CGROUP_DEPTH as i32 {
+            let id = packet.ancestor(level);
+            level += 1;
+            if id == 0 {
+                break;
+            }
+            if questions::exempt_cgroup(id) {
+                return Some(true);
+            }
+        }
+    }
+    if state.flags & EXEMPT_OWNER != 0 || questions::has(Class::Uid) && questions::exempt_user(state.uid) {
+        return Some(true);
+    }
+    if state.flags & OWNED == 0 {
+        return if questions::has(Class::Gid) || questions::has(Class::Exe) { None } else { Some(false) };
+    }
+    Some(questions::has(Class::Gid) && questions::exempt_group(state.gid))
+}
