@@ -222,15 +222,12 @@ pub fn explain_question(
     if steps.is_empty() {
         steps.push("nothing lists it".into());
     }
-    if !e.in_force && e.verdict != Verdict::Allow {
-        steps.push("domains are accepted and checked; they take effect with DNS inspection".into());
-    }
     Ok(Explanation {
         thing: thing.to_owned(),
         kind: kind.into(),
         verdict: e.verdict,
         reason: if e.verdict == Verdict::Allow && e.protected.is_none() { Reason::None } else { e.reason },
-        enforced: e.in_force && e.verdict.stops() && mode == Mode::Enforce,
+        enforced: e.verdict.stops() && mode == Mode::Enforce,
         origin: e.rule.as_ref().map(|r| origin(policy, &r.source)),
         rule: e.rule.map(|r| r.id),
         steps,

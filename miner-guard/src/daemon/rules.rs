@@ -4,7 +4,6 @@ use std::{
     cell::OnceCell,
     collections::HashMap,
     fs::File,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,7 +11,7 @@ use std::{
 use miner_guard_common::abi::verdict::{Reason, Verdict};
 
 use crate::{
-    event::rules::{RuleInfo, RuleNames},
+    event::rules::{Met, RuleInfo, RuleNames},
     identify::{Digests, hex},
     policy::{
         Resolved, RuleSource, explain,
@@ -99,7 +98,7 @@ impl FileRules {
 #[derive(Debug)]
 pub struct RuleBook {
     policy: Arc<Resolved>,
-    found: Mutex<HashMap<(u32, SocketAddr), RuleInfo>>,
+    found: Mutex<HashMap<(u32, Met), RuleInfo>>,
 }
 
 /// Hits remembered.
@@ -113,7 +112,7 @@ impl RuleBook {
 }
 
 impl RuleNames for RuleBook {
-    fn rule(&self, _: u64, index: u32, destination: Option<SocketAddr>) -> Option<RuleInfo> {
+    fn rule(&self, _: u64, index: u32, met: Option<Met>) -> Option<RuleInfo> {
         let info = self.policy.rule(index)?;
         let plain = RuleInfo {
             id: info.id.clone(),
@@ -122,12 +121,13 @@ impl RuleNames for RuleBook {
             provenance: None,
             action: info.action,
         };
-        let Some(to) = destination else { return Some(plain) };
+        let Some(met) = met else { return Some(plain) };
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = found.get(&(index, to)) {
+        let key = (index, met);
+        if let Some(known) = found.get(&key) {
             return Some(known.clone());
         }
-        let hit = explain::of_rule(&self.policy, index, to);
+        let hit = explain::of_rule(&self.policy, index, &key.1);
         let full = RuleInfo {
             indicator: hit.as_ref().map(|m| m.indicator.clone()),
             provenance: hit.and_then(|m| (!m.places.is_empty()).then(|| m.places.join(", "))),
@@ -136,7 +136,7 @@ impl RuleNames for RuleBook {
         if found.len() >= REMEMBERED {
             found.clear();
         }
-        found.insert((index, to), full.clone());
+        found.insert(key, full.clone());
         Some(full)
     }
 }

@@ -7,9 +7,11 @@ use miner_guard_common::abi::{
     connect::{Connect, Op},
     exec::{self, Exec},
     file::FileId,
+    packet::{ENCRYPTED_HELLO, Packet, Subject},
     record::{Head, Kind},
     verdict::{Mode, Reason, Verdict},
 };
+use miner_guard_common::parse::stratum::{Dialect, Role};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zerocopy::FromBytes;
 
@@ -122,6 +124,29 @@ pub struct ConnectRecord {
     pub op: Op,
 }
 
+/// A packet on its way out told something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketRecord {
+    /// Who, when, what. The process is 0 where it is not known.
+    pub head: Decision,
+    /// Cookie of the socket.
+    pub cookie: u64,
+    /// From where.
+    pub source: SocketAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// `IPPROTO_*`.
+    pub protocol: u8,
+    /// What was read in it.
+    pub subject: Subject,
+    /// The mining protocol that was recognised, and the sender's side of it.
+    pub spoken: Option<(Dialect, Role)>,
+    /// The true server name is encrypted.
+    pub encrypted: bool,
+    /// The name that was asked for. Hostile.
+    pub name: Vec<u8>,
+}
+
 /// A process began to run a new program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecRecord {
@@ -169,6 +194,8 @@ pub enum Record {
     Connect(ConnectRecord),
     /// A process began to run a new program. Boxed: it is large, and connects come in floods.
     Exec(Box<ExecRecord>),
+    /// A packet on its way out told something.
+    Packet(Box<PacketRecord>),
 }
 
 impl Record {
@@ -178,6 +205,7 @@ impl Record {
         match self {
             Self::Connect(c) => &c.head,
             Self::Exec(e) => &e.head,
+            Self::Packet(p) => &p.head,
         }
     }
 }
@@ -190,6 +218,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let kind = *bytes.first().ok_or(DecodeError::Empty)?;
     match Kind::from_byte(kind).ok_or(DecodeError::Kind(kind))? {
         Kind::Connect => connect(&exact::<Connect>(bytes, Kind::Connect)?).map(Record::Connect),
+        Kind::Packet => packet(&exact::<Packet>(bytes, Kind::Packet)?).map(|p| Record::Packet(Box::new(p))),
         Kind::Exec => exec(&exact::<Exec>(bytes, Kind::Exec)?).map(|e| Record::Exec(Box::new(e))),
     }
 }
@@ -228,19 +257,43 @@ fn head(h: &Head) -> Result<Decision, DecodeError> {
 }
 
 fn connect(c: &Connect) -> Result<ConnectRecord, DecodeError> {
-    let ip: IpAddr = match c.family {
-        AF_INET => Ipv4Addr::from_bits(u32::from_be(c.address[0])).into(),
-        AF_INET6 => {
-            let bits = c.address.iter().fold(0, |bits, word| bits << 32 | u128::from(u32::from_be(*word)));
-            Ipv6Addr::from_bits(bits).into()
-        }
-        other => return Err(bad("family", other)),
-    };
     Ok(ConnectRecord {
         head: head(&c.head)?,
-        destination: SocketAddr::new(ip, c.port),
+        destination: SocketAddr::new(address(c.family, &c.address)?, c.port),
         protocol: c.protocol,
         op: Op::from_byte(c.op).ok_or_else(|| bad("op", c.op))?,
+    })
+}
+
+fn address(family: u16, words: &[u32; 4]) -> Result<IpAddr, DecodeError> {
+    match family {
+        AF_INET => Ok(Ipv4Addr::from_bits(u32::from_be(words[0])).into()),
+        AF_INET6 => {
+            let bits = words.iter().fold(0, |bits, word| bits << 32 | u128::from(u32::from_be(*word)));
+            Ok(Ipv6Addr::from_bits(bits).into())
+        }
+        other => Err(bad("family", other)),
+    }
+}
+
+fn packet(p: &Packet) -> Result<PacketRecord, DecodeError> {
+    let spoken = match (p.dialect, p.role) {
+        (0, 0) => None,
+        (dialect, role) => Some((
+            Dialect::from_byte(dialect).ok_or_else(|| bad("dialect", dialect))?,
+            Role::from_byte(role).ok_or_else(|| bad("role", role))?,
+        )),
+    };
+    Ok(PacketRecord {
+        head: head(&p.head)?,
+        cookie: p.cookie,
+        source: SocketAddr::new(address(p.family, &p.source)?, p.source_port),
+        destination: SocketAddr::new(address(p.family, &p.destination)?, p.destination_port),
+        protocol: p.protocol,
+        subject: Subject::from_byte(p.subject).ok_or_else(|| bad("subject", p.subject))?,
+        spoken,
+        encrypted: p.flags & ENCRYPTED_HELLO != 0,
+        name: used(&p.name, p.name_len.into(), "name_len")?.to_vec(),
     })
 }
 

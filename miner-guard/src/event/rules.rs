@@ -18,18 +18,26 @@ pub struct RuleInfo {
     pub action: Verdict,
 }
 
+/// What of a policy was met: a rule may hold a whole feed, and this tells which of its lines it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Met {
+    /// A destination.
+    To(SocketAddr),
+    /// A name.
+    Name(String),
+}
+
 /// Gives the names of rules. The policy side implements it.
 pub trait RuleNames {
     /// The rule of this index in this generation; `None` if it is not known (any more).
     ///
-    /// `destination` is the one that was asked for, of a connect record: a rule may hold a whole feed,
-    /// and the destination tells which of its lines was met.
-    fn rule(&self, generation: u64, index: u32, destination: Option<SocketAddr>) -> Option<RuleInfo>;
+    /// `met` is what a program reached for or asked for, if anything.
+    fn rule(&self, generation: u64, index: u32, met: Option<Met>) -> Option<RuleInfo>;
 }
 
 /// No policy: for tools that read records without one.
 impl RuleNames for () {
-    fn rule(&self, _: u64, _: u32, _: Option<SocketAddr>) -> Option<RuleInfo> {
+    fn rule(&self, _: u64, _: u32, _: Option<Met>) -> Option<RuleInfo> {
         None
     }
 }

@@ -3,6 +3,7 @@
 use miner_guard_common::abi::{
     connect::Connect,
     exec::Exec,
+    packet::{Packet, Subject},
     record::{Head, Kind},
     verdict::{Mode, Reason, Verdict},
 };
@@ -52,6 +53,21 @@ pub fn connect(to: &str) -> Connect {
     c.port = to.port();
     c.protocol = 6;
     c
+}
+
+/// A packet to `to` in which `name` was read.
+pub fn packet(subject: Subject, to: &str, name: &str) -> Packet {
+    let asked = connect(to);
+    let mut p = Packet::new_zeroed();
+    p.head = head(Kind::Packet);
+    p.head.reason = Reason::Domain as u8;
+    (p.family, p.destination, p.destination_port) = (asked.family, asked.address, asked.port);
+    (p.source, p.source_port) = ([u32::from_ne_bytes([192, 0, 2, 77]), 0, 0, 0], 41_000);
+    p.protocol = if subject == Subject::DnsQuestion { 17 } else { 6 };
+    p.subject = subject as u8;
+    p.name[..name.len()].copy_from_slice(name.as_bytes());
+    p.name_len = name.len() as u16;
+    p
 }
 
 /// An exec of `filename` with `args`.

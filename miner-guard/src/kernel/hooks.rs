@@ -8,6 +8,8 @@ pub enum Object {
     Net,
     /// The exec tracepoint.
     Exec,
+    /// Packets on their way out.
+    Egress,
     /// LSM hooks: only where `bpf` is an active LSM.
     Lsm,
     /// Rounding modes and code samples: the daemon's own, not pinned.
@@ -19,6 +21,8 @@ pub enum Object {
 pub enum Place {
     /// The guarded cgroup.
     SockAddr,
+    /// The guarded cgroup, for packets on their way out.
+    Egress,
     /// A raw tracepoint, host-wide.
     RawTracepoint(&'static str),
     /// An LSM hook, host-wide.
@@ -77,6 +81,14 @@ pub const HOOKS: &[Hook] = &[
         place: Place::SockAddr,
         required: true,
         without: "unconnected IPv6 datagrams are not checked",
+    },
+    Hook {
+        name: "egress",
+        program: "mg_egress",
+        object: Object::Egress,
+        place: Place::Egress,
+        required: true,
+        without: "names, TLS server names and mining protocols are not seen, and connections older than the guard go on",
     },
     Hook {
         name: "exec",

@@ -2,7 +2,10 @@
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
-    programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, RawTracePoint, links::FdLink},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Lsm, Program, RawTracePoint,
+        links::FdLink,
+    },
 };
 
 use super::{
@@ -16,8 +19,9 @@ use super::{
 };
 use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
-const OBJECTS: [(Object, &[u8]); 4] = [
+const OBJECTS: [(Object, &[u8]); 5] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
+    (Object::Egress, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-egress"))),
     (Object::Exec, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-exec"))),
     (Object::Lsm, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-lsm"))),
     (Object::Runtime, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-runtime"))),
@@ -71,10 +75,10 @@ pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Re
         let mut loader = EbpfLoader::new();
         // No program has CO-RE relocations, so that the kernel's types need not be read again.
         loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
-        if object != Object::Net {
+        if !matches!(object, Object::Net | Object::Egress) {
             loader.override_global("OFFSETS", &offsets[..], true).override_global("SCOPE", &scope, true);
         } else {
-            // The net hooks attach to the guarded cgroup itself, and need offsets only for exemptions.
+            // These hooks attach to the guarded cgroup itself, and need offsets only for exemptions.
             loader.override_global("OFFSETS", &offsets[..], false);
         }
         for map in SHARED {
@@ -146,6 +150,14 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
             let p: &mut CgroupSockAddr = program.try_into().map_err(refused)?;
             p.load().map_err(refused)?;
             let id = p.attach(&guarded.dir, CgroupAttachMode::Single).map_err(refused)?;
+            FdLink::try_from(p.take_link(id).map_err(refused)?)
+        }
+        Place::Egress => {
+            let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
+            p.load().map_err(refused)?;
+            let id = p
+                .attach(&guarded.dir, CgroupSkbAttachType::Egress, CgroupAttachMode::Single)
+                .map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
         Place::RawTracepoint(name) => {

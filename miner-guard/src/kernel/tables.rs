@@ -24,7 +24,18 @@ const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const IMAGE_FLAGS: u32 = 1 << 10 | 1 << 12;
 
 /// Names of all maps that objects share.
-pub const SHARED: &[&str] = &["POLICY", "FILES", "CLEAN", "RING", "LOSS", "FLOOD"];
+pub const SHARED: &[&str] = &[
+    "POLICY",
+    "FILES",
+    "CLEAN",
+    "RING",
+    "LOSS",
+    "FLOOD",
+    "SOCKETS",
+    "READING",
+    "SPARE_SOCKETS",
+    "SPARE_READING",
+];
 
 /// The maps of an instance.
 pub struct Tables {

@@ -209,12 +209,6 @@ impl Resolved {
     /// What the policy says that this version does not do yet; nothing here may look as if it protected.
     pub fn pending(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let names = self.names.len();
-        if names > 0 {
-            all.push(format!(
-                "{names} domain entries are accepted and checked; they take effect with DNS inspection"
-            ));
-        }
         let accounts = self.allowed.tasks.iter().filter(|t| t.kind == TaskKind::JobAccount).count();
         if accounts > 0 {
             all.push(format!(

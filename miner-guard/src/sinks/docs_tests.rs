@@ -11,9 +11,13 @@ use crate::event::{
     samples,
 };
 use jiff::{Timestamp, tz::TimeZone};
-use miner_guard_common::abi::{
-    exec::FROM_LSM,
-    verdict::{Mode, Reason, Verdict},
+use miner_guard_common::{
+    abi::{
+        exec::FROM_LSM,
+        packet::Subject,
+        verdict::{Mode, Reason, Verdict},
+    },
+    parse::stratum::{Dialect, Role},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +89,17 @@ fn connect(verdict: Verdict, reason: Reason, mode: Mode, enforced: bool) -> Even
     told(raw.as_bytes(), source(), None)
 }
 
+fn packet(subject: Subject, name: &str, verdict: Verdict, mode: Mode, enforced: bool) -> Event {
+    let to = if subject == Subject::DnsQuestion { "192.0.2.53:53" } else { "192.0.2.5:443" };
+    let mut raw = samples::packet(subject, to, name);
+    (raw.head.verdict, raw.head.mode, raw.head.enforced) = (verdict as u8, mode as u32, enforced.into());
+    if subject == Subject::Protocol {
+        (raw.head.rule, raw.head.reason) = (0, Reason::Protocol as u8);
+        (raw.dialect, raw.role) = (Dialect::CryptoNote as u8, Role::Opening as u8);
+    }
+    told(raw.as_bytes(), source(), None)
+}
+
 fn exec(verdict: Verdict, mode: Mode, enforced: bool, flags: u32, finding: Option<&Finding>) -> Event {
     let mut raw = samples::exec(b"./xmrig", &[b"./xmrig"]);
     (raw.head.verdict, raw.head.mode) = (verdict as u8, mode as u32);
@@ -136,6 +151,9 @@ fn one_of_each() -> Vec<Event> {
         connect(Alert, Reason::Port, Enforce, false),
         connect(Deny, Reason::Address, Enforce, false),
         connect(Allow, Reason::Protected, Enforce, false),
+        packet(Subject::DnsQuestion, "pool.example", Deny, Enforce, true),
+        packet(Subject::DnsQuestion, "pool.example", Deny, Audit, false),
+        packet(Subject::DnsQuestion, "pool.example", Alert, Enforce, false),
         exec(Kill, Enforce, true, FROM_LSM, None),
         exec(Allow, Enforce, false, 0, Some(&finding(Kill, true))),
         exec(Kill, Audit, false, 0, None),
@@ -242,7 +260,9 @@ fn there_is_a_sample_of_every_action() {
 #[test]
 fn the_documentation_names_every_field() {
     let mut all = BTreeSet::new();
-    for e in one_of_each() {
+    let spoken = packet(Subject::Protocol, "", Verdict::Deny, Mode::Enforce, true);
+    let named = packet(Subject::ServerName, "pool.example", Verdict::Deny, Mode::Enforce, true);
+    for e in one_of_each().into_iter().chain([spoken, named]) {
         names(&serde_json::to_value(&e).unwrap(), "", &mut all);
     }
     let missing: Vec<_> = all.iter().filter(|n| !DOCS.contains(&format!("`{n}`"))).collect();

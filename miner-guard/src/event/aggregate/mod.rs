@@ -18,6 +18,7 @@ use super::{decode::Record, model::Scope};
 use miner_guard_common::abi::{
     connect::Op,
     file::FileId,
+    packet::Subject,
     verdict::{Reason, Verdict},
 };
 use sieve::{Rate, Sieve};
@@ -45,7 +46,7 @@ pub struct Emission {
     pub scope: Scope,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Same {
     process: u32,
     uid: u32,
@@ -56,9 +57,11 @@ struct Same {
     what: What,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum What {
     To(SocketAddr, u8, Op),
+    /// Where the packet goes matters where nothing else does: a name is asked of several resolvers at once.
+    Sent(Subject, Option<SocketAddr>, Vec<u8>),
     File(FileId),
 }
 
@@ -74,6 +77,7 @@ fn process(r: &Record) -> u32 {
     match r {
         Record::Connect(c) => c.head.pid,
         Record::Exec(e) => e.ppid,
+        Record::Packet(p) => p.head.pid,
     }
 }
 
@@ -82,6 +86,9 @@ fn same(r: &Record) -> Same {
     let what = match r {
         Record::Connect(c) => What::To(c.destination, c.protocol, c.op),
         Record::Exec(e) => What::File(e.file),
+        Record::Packet(p) => {
+            What::Sent(p.subject, p.name.is_empty().then_some(p.destination), p.name.clone())
+        }
     };
     Same {
         process: process(r),

@@ -25,7 +25,7 @@ use super::{
     clock::Clock,
     decode::{Decision, ExecRecord, Record, split_args},
     model::{Event, Finding, Host, Source, Told, lossy},
-    rules::RuleNames,
+    rules::{Met, RuleNames},
 };
 use ancestry::Ticks;
 use cgroup::Cgroups;
@@ -82,12 +82,14 @@ impl Enricher {
     ) -> Event {
         let record = &emission.record;
         let head = record.head();
-        let destination = match record {
-            Record::Connect(c) => Some(c.destination),
+        let met = match record {
+            Record::Connect(c) => Some(Met::To(c.destination)),
+            Record::Packet(p) if p.name.is_empty() => Some(Met::To(p.destination)),
+            Record::Packet(p) => Some(Met::Name(lossy(&p.name))),
             Record::Exec(_) => None,
         };
         let source = self.source(record, clock);
-        let rule = (head.rule != 0).then(|| rules.rule(head.generation, head.rule, destination)).flatten();
+        let rule = (head.rule != 0).then(|| rules.rule(head.generation, head.rule, met)).flatten();
         Event::of_record(Told {
             record,
             suppressed: emission.suppressed,
@@ -104,7 +106,7 @@ impl Enricher {
     pub fn source(&mut self, record: &Record, clock: &Clock) -> Source {
         let exec = match record {
             Record::Exec(e) => Some(&**e),
-            Record::Connect(_) => None,
+            Record::Connect(_) | Record::Packet(_) => None,
         };
         self.source_of(record.head(), exec, clock)
     }

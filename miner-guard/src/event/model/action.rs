@@ -46,6 +46,12 @@ actions! {
     ConnectionNotStopped => "connection-not-stopped", "NOT STOPPED", "alert", &["network"], &["connection", "allowed"], Some("success");
     /// Listed, but exempt, protected or allowed.
     ConnectionAllowed => "connection-allowed", "allow", "event", &["network"], &["connection", "allowed"], Some("success");
+    /// The question was not sent: the resolver's call failed.
+    QuestionDenied => "dns-question-denied", "DENY", "alert", &["network"], &["protocol", "denied"], Some("failure");
+    /// Audit: enforce would have refused it.
+    QuestionWouldBeDenied => "dns-question-would-be-denied", "would deny", "alert", &["network"], &["protocol", "allowed"], Some("success");
+    /// The rule only asks for an alert.
+    QuestionAlerted => "dns-question-alerted", "alert", "alert", &["network"], &["protocol", "allowed"], Some("success");
     /// The exec failed with EPERM: no new program ran.
     ExecDenied => "exec-denied", "DENY", "alert", &["process", "malware"], &["start", "denied"], Some("failure");
     /// The process was killed.
@@ -90,6 +96,16 @@ impl Action {
             (_, true, _) => Self::ConnectionDenied,
             (_, false, Mode::Audit) => Self::ConnectionWouldBeDenied,
             (_, false, Mode::Enforce) => Self::ConnectionNotStopped,
+        }
+    }
+
+    /// Of a DNS question.
+    #[must_use]
+    pub const fn of_question(d: &Decision) -> Self {
+        match Self::of_connect(d) {
+            Self::ConnectionDenied => Self::QuestionDenied,
+            Self::ConnectionWouldBeDenied | Self::ConnectionNotStopped => Self::QuestionWouldBeDenied,
+            _ => Self::QuestionAlerted,
         }
     }
 

@@ -1,16 +1,22 @@
 //! Record + process + rule → event. Pure: everything it tells was handed to it.
 
 use super::{
-    Action, Container, Destination, Event, File, Group, Guard, Hash, Host, Indicator, Network, Process,
-    ProcessRef, Rule, Scope, StoppedBy, Thread, Threat, User, lossy,
+    Action, Container, Destination, Dns, Event, File, Group, Guard, Hash, Host, Indicator, Name, Network,
+    Process, ProcessRef, Rule, Scope, StoppedBy, Thread, Threat, Tls, TlsClient, User, lossy,
 };
 use crate::event::{
-    decode::{ConnectRecord, Decision, ExecRecord, Record},
+    decode::{Decision, ExecRecord, PacketRecord, Record},
     rules::RuleInfo,
 };
 use jiff::Timestamp;
-use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
-use std::net::IpAddr;
+use miner_guard_common::{
+    abi::{
+        packet::Subject,
+        verdict::{Mode, Reason, Verdict},
+    },
+    parse::stratum::Role,
+};
+use std::net::{IpAddr, SocketAddr};
 
 /// What could be learned of the process. Everything may be missing: the process may be gone.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +100,7 @@ impl Event {
         let killed = finding.is_some_and(|f| f.killed);
         let action = match record {
             Record::Connect(_) => Action::of_connect(head),
+            Record::Packet(p) => packet_action(p, killed),
             Record::Exec(e) => exec_action(e, verdict, killed),
         };
         let name = source.name.unwrap_or_else(|| lossy(head.comm()));
@@ -110,6 +117,7 @@ impl Event {
             reason: Some(reason.name()),
             op: Some(match record {
                 Record::Connect(c) => c.op.name(),
+                Record::Packet(_) => "egress",
                 Record::Exec(_) => "exec",
             }),
             generation: Some(head.generation),
@@ -128,7 +136,8 @@ impl Event {
             ..Guard::default()
         };
         let mut event = Self::bare(told.at, told.host, action, message, miner_guard);
-        event.process = Some(Process {
+        // The kernel also sends by itself, for a process that is not known.
+        event.process = (head.pid != 0).then(|| Process {
             pid: head.pid,
             name,
             executable: source.executable,
@@ -148,7 +157,20 @@ impl Event {
         match record {
             Record::Connect(c) => {
                 event.destination = Some(Destination { ip: c.destination.ip(), port: c.destination.port() });
-                event.network = Some(network(c));
+                event.network = Some(network(c.protocol, c.destination, None));
+            }
+            Record::Packet(p) => {
+                let spoken = p.spoken.map(|(dialect, _)| dialect.name());
+                event.source = Some(Destination { ip: p.source.ip(), port: p.source.port() });
+                event.destination = Some(Destination { ip: p.destination.ip(), port: p.destination.port() });
+                event.network = Some(network(p.protocol, p.destination, spoken));
+                let name = lossy(&p.name);
+                match p.subject {
+                    Subject::DnsQuestion => event.dns = Some(Dns { question: Name { name } }),
+                    Subject::ServerName => event.tls = Some(Tls { client: TlsClient { server_name: name } }),
+                    Subject::Destination | Subject::NoServerName | Subject::Protocol => {}
+                }
+                event.miner_guard.evidence.extend(packet_evidence(p));
             }
             Record::Exec(e) => {
                 event.file = Some(file(e, finding.and_then(|f| f.sha256.clone())));
@@ -221,9 +243,39 @@ fn exec_action(e: &ExecRecord, verdict: Verdict, killed: bool) -> Action {
     Action::of_exec(&asked, e.from_lsm())
 }
 
-fn network(c: &ConnectRecord) -> Network {
+/// What a person can check of a packet, beyond its rule.
+fn packet_evidence(p: &PacketRecord) -> Option<String> {
+    match (p.subject, p.spoken) {
+        (Subject::Protocol, Some((dialect, role))) => Some(match role {
+            Role::Opening => format!("it opened a session of a mining pool ({})", dialect.name()),
+            Role::Submit => format!("it reported to a mining pool ({})", dialect.name()),
+            Role::Server => format!("it handed out work as a mining pool or proxy does ({})", dialect.name()),
+            Role::Follower => format!("it follows the blocks of a coin's daemon ({})", dialect.name()),
+        }),
+        (Subject::NoServerName, _) if p.encrypted => {
+            Some("its TLS ClientHello encrypts the server name, on a port that pools use".to_owned())
+        }
+        (Subject::NoServerName, _) => {
+            Some("its TLS ClientHello names no server, on a port that pools use".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn packet_action(p: &PacketRecord, killed: bool) -> Action {
+    if killed {
+        return Action::ProcessKilled;
+    }
+    match p.subject {
+        Subject::DnsQuestion => Action::of_question(&p.head),
+        _ => Action::of_connect(&p.head),
+    }
+}
+
+fn network(protocol: u8, to: SocketAddr, spoken: Option<&'static str>) -> Network {
     Network {
-        transport: match c.protocol {
+        protocol: spoken,
+        transport: match protocol {
             1 => Some("icmp"),
             6 => Some("tcp"),
             17 => Some("udp"),
@@ -232,8 +284,8 @@ fn network(c: &ConnectRecord) -> Network {
             136 => Some("udplite"),
             _ => None,
         },
-        family: if c.destination.is_ipv4() { "ipv4" } else { "ipv6" },
-        iana_number: c.protocol.to_string(),
+        family: if to.is_ipv4() { "ipv4" } else { "ipv6" },
+        iana_number: protocol.to_string(),
         direction: "egress",
     }
 }
@@ -257,6 +309,7 @@ fn threat(record: &Record, verdict: Verdict, reason: Reason, rule: Option<&RuleI
     }
     let destination = match record {
         Record::Connect(c) => Some(c.destination),
+        Record::Packet(p) => Some(p.destination),
         Record::Exec(_) => None,
     };
     let address =
@@ -267,7 +320,13 @@ fn threat(record: &Record, verdict: Verdict, reason: Reason, rule: Option<&RuleI
         }
         Reason::Domain => Some("domain-name"),
         Reason::MinerBinary | Reason::FileHash | Reason::FilePath | Reason::HashingHeavy => Some("file"),
-        Reason::None | Reason::Exempt | Reason::Protected | Reason::Port | Reason::Protocol => None,
+        Reason::None
+        | Reason::Exempt
+        | Reason::Protected
+        | Reason::Port
+        | Reason::Protocol
+        | Reason::NoServerName
+        | Reason::PoolServer => None,
     };
     let has_ip = kind.is_some_and(|k| k.ends_with("-addr"));
     let has_port = matches!(reason, Reason::AddressPort | Reason::Port);
@@ -301,6 +360,22 @@ fn message(
                 Action::ConnectionWouldBeDenied => format!("reached for {to}, which enforce would refuse"),
                 Action::ConnectionNotStopped => format!("reached {to}: it could not be refused here"),
                 _ => format!("reached for {to}"),
+            }
+        }
+        Record::Packet(p) => {
+            let what = match p.subject {
+                Subject::DnsQuestion => format!("for the name {}", lossy(&p.name)),
+                Subject::ServerName => format!("for {} at {}", lossy(&p.name), p.destination),
+                Subject::Protocol => format!("for {} as mining software does", p.destination),
+                Subject::Destination | Subject::NoServerName => format!("for {}", p.destination),
+            };
+            match action {
+                Action::ConnectionDenied | Action::QuestionDenied => format!("was refused: it asked {what}"),
+                Action::ConnectionWouldBeDenied | Action::QuestionWouldBeDenied => {
+                    format!("asked {what}, which enforce would refuse")
+                }
+                Action::ConnectionNotStopped => format!("asked {what}: it could not be refused here"),
+                _ => format!("asked {what}"),
             }
         }
         Record::Exec(e) => {

@@ -115,7 +115,7 @@ pub struct Group {
     pub id: String,
 }
 
-/// `destination.*`
+/// `destination.*`, `source.*`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Destination {
     /// Address.
@@ -127,6 +127,9 @@ pub struct Destination {
 /// `network.*`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Network {
+    /// The mining protocol that was recognised: `stratum-v1`, `cryptonote` …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'static str>,
     /// `tcp`, `udp` …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<&'static str>,

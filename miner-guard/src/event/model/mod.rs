@@ -55,6 +55,9 @@ pub struct Event {
     /// As which group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
+    /// From where, of a packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Destination>,
     /// Where to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<Destination>,

@@ -62,6 +62,7 @@ impl Event {
             process: None,
             user: None,
             group: None,
+            source: None,
             destination: None,
             network: None,
             dns: None,

@@ -8,6 +8,7 @@ use super::{
     indicator::{self, Indicator, What},
     resolved::{Resolved, RuleInfo},
 };
+use crate::event::rules::Met;
 use miner_guard_common::{
     abi::{
         policy::{Block, Class},
@@ -73,8 +74,6 @@ pub struct Explanation {
     pub protected: Option<String>,
     /// All that matches, in the order of the policy.
     pub matches: Vec<Match>,
-    /// Whether this version acts on it; names wait for DNS inspection.
-    pub in_force: bool,
 }
 
 /// Explains a destination.
@@ -112,15 +111,19 @@ pub fn explain(policy: &Resolved, question: &Question) -> Result<Explanation, su
         (None, _) => (Verdict::Allow, Reason::None),
     };
     let matches = matches.iter().map(|(rule, i)| provenance(policy, *rule, i)).collect();
-    let in_force = !matches!(question, Question::Name(_));
-    Ok(Explanation { verdict, reason, rule, protected, matches, in_force })
+    Ok(Explanation { verdict, reason, rule, protected, matches })
 }
 
-/// What a rule lists of a destination, and where: the most precise indicator of those that match.
-pub fn of_rule(policy: &Resolved, rule: u32, to: std::net::SocketAddr) -> Option<Match> {
+/// What a rule lists of what was met, and where: the most precise indicator of those that match.
+pub fn of_rule(policy: &Resolved, rule: u32, met: &Met) -> Option<Match> {
     let mut matches = Vec::new();
-    addresses(policy, to.ip(), Some(to.port()), &mut matches);
-    ports(policy, Some(to.port()), &mut matches);
+    match met {
+        Met::To(to) => {
+            addresses(policy, to.ip(), Some(to.port()), &mut matches);
+            ports(policy, Some(to.port()), &mut matches);
+        }
+        Met::Name(name) => names(policy, name, &mut matches),
+    }
     matches.iter().find(|(r, _)| *r == rule).map(|(r, i)| provenance(policy, *r, i))
 }
 

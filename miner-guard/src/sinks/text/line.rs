@@ -59,7 +59,16 @@ impl Line {
         parts.push(format!("{} {user_pad}", self.colour.paint(Tone::Strong, &name_pad)));
         if let Some(d) = &e.destination {
             let transport = e.network.as_ref().and_then(|n| n.transport).unwrap_or("");
-            let to = format!("→ {} {transport}", SocketAddr::new(d.ip, d.port));
+            let to = SocketAddr::new(d.ip, d.port);
+            let to = match (&e.dns, &e.tls) {
+                (Some(asked), _) => {
+                    format!("→ {} of {to}", clean_bytes(asked.question.name.as_bytes(), LONG))
+                }
+                (_, Some(tls)) => {
+                    format!("→ {} at {to}", clean_bytes(tls.client.server_name.as_bytes(), LONG))
+                }
+                _ => format!("→ {to} {transport}"),
+            };
             parts.push(Padded(to.trim_end(), 28).to_string());
         }
         if let Some(f) = &e.file {
@@ -130,9 +139,13 @@ fn suppressed(e: &Event) -> Option<String> {
 
 const fn tone(a: Action) -> Tone {
     match a {
-        Action::ConnectionDenied | Action::ExecDenied | Action::ProcessKilled => Tone::Stopped,
+        Action::ConnectionDenied | Action::QuestionDenied | Action::ExecDenied | Action::ProcessKilled => {
+            Tone::Stopped
+        }
         Action::ConnectionWouldBeDenied
         | Action::ConnectionAlerted
+        | Action::QuestionWouldBeDenied
+        | Action::QuestionAlerted
         | Action::ExecWouldBeDenied
         | Action::ExecAlerted
         | Action::HashingHeavy => Tone::Attention,
