@@ -13,6 +13,7 @@ mod flood;
 mod hostile_names;
 mod machine;
 mod miner;
+mod payloads;
 mod policy_swap;
 mod runtime;
 
@@ -57,6 +58,7 @@ fn further_cases() -> Vec<Trial> {
         hostile_names::cases(),
         miner::cases(),
         runtime::cases(),
+        payloads::cases(),
     ]
     .into_iter()
     .flatten()

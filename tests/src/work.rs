@@ -97,6 +97,16 @@ pub fn named(cgroup: &Cgroup, name: &OsStr, to: &[SocketAddr]) -> Result<Command
     Ok(command)
 }
 
+/// A process that connects to an address and sends it `payload`, `piece` bytes a segment.
+pub fn say(cgroup: &Cgroup, to: SocketAddr, payload: &[u8], piece: usize) -> Result<()> {
+    let mut command = cgroup.command("/proc/self/exe")?;
+    command.args([ARGUMENT, "say", &to.to_string(), &piece.to_string()]);
+    let mut child = command.stdin(Stdio::piped()).spawn()?;
+    child.stdin.take().context("no stdin")?.write_all(payload)?;
+    ensure!(child.wait()?.success(), "the payload could not be sent");
+    Ok(())
+}
+
 /// Runs a command of this module to its end and reads its counts.
 pub fn counted(command: &mut Command) -> Result<Seen> {
     let output =
@@ -136,6 +146,12 @@ pub fn serve() -> bool {
             addresses.iter().for_each(|to| connect(*to, &mut seen));
             tell(seen);
         }
+        Some("say") => {
+            if let (Some(to), Some(piece)) = (addresses.first(), number(1)) {
+                let said = serve_say(*to, usize::try_from(piece).unwrap_or(1));
+                std::process::exit(i32::from(said.is_err()));
+            }
+        }
         _ => eprintln!("no such work: {what:?}"),
     }
     true
@@ -155,6 +171,16 @@ fn connect(to: SocketAddr, seen: &mut Seen) {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => seen.denied += 1,
         Err(_) => seen.other += 1,
     }
+}
+
+/// Sends what comes on stdin.
+fn serve_say(to: SocketAddr, piece: usize) -> io::Result<()> {
+    let mut payload = Vec::new();
+    io::stdin().read_to_end(&mut payload)?;
+    let mut stream = std::net::TcpStream::connect(to)?;
+    // Each piece is a segment of its own.
+    stream.set_nodelay(true)?;
+    payload.chunks(piece).try_for_each(|part| stream.write_all(part))
 }
 
 /// Until stdin ends.
