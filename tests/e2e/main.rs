@@ -9,6 +9,7 @@ mod connect_routes;
 mod crash;
 mod doctor;
 mod exec_stop;
+mod feeds;
 mod flood;
 mod hostile_names;
 mod machine;
@@ -53,6 +54,7 @@ fn further_cases() -> Vec<Trial> {
         policy_swap::cases(),
         crash::cases(),
         bad_input::cases(),
+        feeds::cases(),
         commands::cases(),
         flood::cases(),
         hostile_names::cases(),

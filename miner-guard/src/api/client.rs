@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     control::{
-        Changes, Explanation, Failure, FailureKind, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
+        Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate, FeedUpdateRequest, ModeReply,
+        ModeRequest, PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,
@@ -123,6 +124,24 @@ impl Client {
     /// See [`ClientError`].
     pub fn reload(&self) -> Result<ReloadReply, ClientError> {
         self.json("POST", "/v1/policy/reload", None)
+    }
+
+    /// The feeds in force.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn feeds(&self) -> Result<FeedList, ClientError> {
+        self.json("GET", "/v1/feeds", None)
+    }
+
+    /// Takes up one feed, or all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn update_feeds(&self, id: Option<&str>, force: bool) -> Result<FeedUpdate, ClientError> {
+        let request = FeedUpdateRequest { id: id.map(str::to_owned), force };
+        let body = serde_json::to_string(&request).map_err(|e| self.nonsense(e))?;
+        self.json("POST", "/v1/feeds/update", Some(&body))
     }
 
     /// Why would this be stopped?

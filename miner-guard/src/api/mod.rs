@@ -10,6 +10,8 @@
 //! | `GET /v1/policy` | [`control::PolicyList`] |
 //! | `GET /v1/policy/diff` | [`control::Changes`]: what a reload would change |
 //! | `POST /v1/policy/reload` | [`control::ReloadReply`] |
+//! | `GET /v1/feeds` | [`control::FeedList`] |
+//! | `POST /v1/feeds/update` | [`control::FeedUpdate`]; [`control::FeedUpdateRequest`] is sent |
 //! | `GET /v1/explain?thing=…` | [`control::Explanation`] |
 //! | `GET /v1/events` | live events without end, a JSON object a line; `?format=text` for people |
 //! | `GET /metrics` | the figures of the status, for Prometheus |

@@ -47,8 +47,7 @@ pub(crate) fn status() -> Status {
             id: "builtin".into(),
             source: "built in".into(),
             used: 4713,
-            refused: 0,
-            why: None,
+            ..FeedState::default()
         }],
         domains_note: Some("113 domains take no effect yet".into()),
         config: None,
@@ -84,6 +83,21 @@ fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
                 "config.toml:3:1: rule.ip: `192.0.2.300` is no address; write it as a.b.c.d".into(),
                 "config.toml:9:1: rule.id: `a` is there twice; rename one".into(),
             ]));
+        }
+        Command::FeedList => Reply::Feeds(FeedList {
+            generation: 7,
+            feeds: vec![FeedState {
+                id: "site".into(),
+                source: "/etc/pools.txt".into(),
+                used: 3,
+                ..FeedState::default()
+            }],
+        }),
+        Command::FeedUpdate(FeedUpdateRequest { id, force }) => {
+            let outcome = if force { UpdateOutcome::Updated } else { UpdateOutcome::Refused };
+            let why = (!force).then(|| "/etc/pools.txt lists nothing, and listed 3 indicators before".into());
+            let feed = FeedOutcome { id: id.unwrap_or("site".into()), outcome, used: 3, refused: 0, why };
+            Reply::FeedUpdate(FeedUpdate { generation: 8, feeds: vec![feed] })
         }
         Command::Explain(thing) if thing == "?" => {
             return Err(CommandError::Request("`?` is no address, domain, path or pid".into()));

@@ -23,7 +23,10 @@ use tokio::{
 };
 
 use super::{
-    control::{Command, CommandError, Commands, Failure, FailureKind, ModeReply, ModeRequest, Reply, Status},
+    control::{
+        Command, CommandError, Commands, Failure, FailureKind, FeedUpdateRequest, ModeReply, ModeRequest,
+        Reply, Status,
+    },
     hub::{Hub, Seen, Watch},
     metrics,
     socket::{Bound, trusted},
@@ -62,6 +65,8 @@ pub async fn serve(bound: Bound, commands: Commands, hub: Hub) -> io::Result<()>
         .route("/v1/policy", get(policy))
         .route("/v1/policy/diff", get(diff))
         .route("/v1/policy/reload", post(reload))
+        .route("/v1/feeds", get(feeds))
+        .route("/v1/feeds/update", post(update_feeds))
         .route("/v1/explain", get(explain))
         .route("/v1/events", get(events))
         .route("/metrics", get(prometheus))
@@ -178,6 +183,17 @@ async fn diff(State(app): Shared) -> Response {
 
 async fn reload(State(app): Shared) -> Response {
     answer(&app, Command::Reload).await
+}
+
+async fn feeds(State(app): Shared) -> Response {
+    answer(&app, Command::FeedList).await
+}
+
+async fn update_feeds(State(app): Shared, body: Result<Json<FeedUpdateRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(wanted)) => answer(&app, Command::FeedUpdate(wanted)).await,
+        Err(e) => refuse(e.status(), FailureKind::Request, e.body_text()),
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,13 +1,16 @@
 //! `miner-guard check`: the road of `run`, up to the tables of a generation, and no further.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use miner_guard_common::{abi::verdict::Mode, table::SipKey};
 use serde::Serialize;
 
 use super::{
-    CliError, Exit,
+    CliError, Exit, Global,
     status::mode_cell,
     table::{self, count, grouped, plain, toned},
     ui::Ui,
@@ -53,16 +56,16 @@ fn mode<S: serde::Serializer>(mode: &Mode, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(mode.name())
 }
 
-/// The policy that `run` would use.
-pub(super) fn load(config: Option<&PathBuf>) -> Result<Resolved, CliError> {
+/// The policy that `run` would use; what was fetched for its feeds lies in the state directory.
+pub(super) fn load(state: Option<&Path>, config: Option<&PathBuf>) -> Result<Resolved, CliError> {
     let then = "no guard would start with this policy, and a running one would keep the one it has";
-    let request = LoadRequest { file: config.map(PathBuf::as_path), ..LoadRequest::default() };
+    let request = LoadRequest { file: config.map(PathBuf::as_path), state, ..LoadRequest::default() };
     policy::load(&request)
         .map_err(|all| CliError::Policy { errors: all.iter().map(ToString::to_string).collect(), then })
 }
 
-pub(super) fn run(args: &CheckArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let policy = load(args.config.as_ref())?;
+pub(super) fn run(global: &Global, args: &CheckArgs, ui: &mut Ui) -> Result<Exit, CliError> {
+    let policy = load(Some(&global.state_dir), args.config.as_ref())?;
     // A key of its own: only whether the tables can be laid out matters.
     let request =
         CompileRequest { generation: 1, mode: policy.settings.mode, key: SipKey(0, 0), canary: None };
@@ -94,7 +97,7 @@ fn sound(policy: &Resolved) -> Sound {
             .iter()
             .map(|feed| Feed {
                 id: feed.id.clone(),
-                path: feed.path.display().to_string(),
+                path: feed.source.clone(),
                 used: n(feed.used),
                 refused: n(feed.bad),
                 refused_lines: feed
@@ -158,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.toml");
         std::fs::write(&file, config).unwrap();
-        let policy = load(Some(&file))?;
+        let policy = load(None, Some(&file))?;
         Ok(text(&sound(&policy), Colour::NEVER).replace(&file.display().to_string(), "config.toml"))
     }
 
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_not_there_is_an_error() {
-        let e = load(Some(&PathBuf::from("/nowhere/config.toml"))).unwrap_err();
+        let e = load(None, Some(&PathBuf::from("/nowhere/config.toml"))).unwrap_err();
         assert_eq!(e.exit(), Exit::Usage);
         assert!(e.to_string().contains("/nowhere/config.toml"), "{e}");
     }

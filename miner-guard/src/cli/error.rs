@@ -70,6 +70,9 @@ pub enum CliError {
     /// Something is not as it must be.
     #[error("{0}")]
     NotAsRequired(String),
+    /// The arguments name something that cannot be used.
+    #[error("{0}")]
+    Usage(String),
     /// A file or a directory could not be used.
     #[error("{what} {path}: {source}")]
     File {
@@ -110,7 +113,7 @@ impl CliError {
                 DaemonError::NotProven(_) => Exit::Kernel,
                 DaemonError::Socket(_) | DaemonError::Io(..) => Exit::Found,
             },
-            Self::Policy { .. } => Exit::Usage,
+            Self::Policy { .. } | Self::Usage(_) => Exit::Usage,
             Self::NotAsRequired(_) => Exit::Found,
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::NotPermitted
@@ -207,6 +210,7 @@ mod tests {
             (KernelError::OtherAbi { path: "a".into(), found: "0".into(), own: 1 }.into(), 1),
             (CliError::Policy { errors: vec![], then: "" }, 2),
             (CliError::NotAsRequired("a".into()), 1),
+            (CliError::Usage("a".into()), 2),
             (file(io::ErrorKind::PermissionDenied), 3),
             (file(io::ErrorKind::NotFound), 1),
             (CliError::Output(io::ErrorKind::BrokenPipe.into()), 0),

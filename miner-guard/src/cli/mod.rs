@@ -8,9 +8,11 @@ mod doctor;
 mod error;
 mod events;
 mod explain;
+mod feed;
 mod man;
 mod mode;
 mod policy;
+mod replay;
 mod run;
 mod scan;
 mod status;
@@ -80,8 +82,12 @@ enum Command {
     Mode(mode::ModeArgs),
     /// Show or reload the policy of the running guard
     Policy(policy::PolicyArgs),
+    /// Show, take up or check the feeds of indicators
+    Feed(feed::FeedArgs),
     /// Say why an address, address:port, domain, path or pid would be stopped, or not
     Explain(explain::ExplainArgs),
+    /// Say what the policy would have denied in a capture or in yesterday's events, and by which rule
+    Replay(replay::ReplayArgs),
     /// Show events as they happen
     Events(events::EventsArgs),
     /// Show what this kernel can enforce, proven in a scratch cgroup
@@ -128,10 +134,12 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
     match &cli.command {
         Command::Run(args) => run::run(global, args),
         Command::Status => status::run(global, ui),
-        Command::Check(args) => check::run(args, ui),
+        Command::Check(args) => check::run(global, args, ui),
         Command::Mode(args) => mode::run(global, args, ui),
         Command::Policy(args) => policy::run(global, args, ui),
+        Command::Feed(args) => feed::run(global, args, ui),
         Command::Explain(args) => explain::run(global, args, ui),
+        Command::Replay(args) => replay::run(global, args, ui),
         Command::Events(args) => events::run(global, args, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Unload(args) => unload::run(global, args, ui),

@@ -48,6 +48,9 @@ fn wrong_usage_is_exit_status_2_and_help_is_0() {
         "miner-guard status -o yaml",
         "miner-guard policy",
         "miner-guard explain",
+        "miner-guard feed",
+        "miner-guard feed update --force",
+        "miner-guard replay",
         "miner-guard completions",
         "miner-guard events",
         "miner-guard scan",
@@ -85,12 +88,16 @@ fn commands_end_with_the_exit_status_of_the_design() {
         "policy list",
         "policy diff",
         "explain 192.0.2.7",
+        "feed list",
+        "feed list -o json",
+        "feed update site --force",
         "completions bash",
         "man",
     ] {
         assert_eq!(done(&guard, line).unwrap(), Exit::Done, "{line}");
     }
     assert_eq!(done(&guard, "policy reload").unwrap_err().exit(), Exit::Usage);
+    assert_eq!(done(&guard, "feed update").unwrap(), Exit::Found);
     assert_eq!(done(&guard, "explain ?").unwrap_err().exit(), Exit::Usage);
     assert_eq!(Client::new(&guard.socket()).mode().unwrap().mode, Mode::Enforce);
 }

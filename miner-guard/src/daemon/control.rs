@@ -9,18 +9,19 @@ use miner_guard_common::abi::{
 
 use super::{
     DaemonError,
+    feeds::Answer,
     start::{Guard, read_policy},
 };
 use crate::{
     api::control::{
-        Attachment, Canary, Changes, Command, CommandError, Explanation, FeedState, HookState, ModeReply,
-        PolicyList, Proof, ReloadReply, Reply, RuleView, Status,
+        Attachment, Canary, Changes, Command, CommandError, Explanation, FeedUpdateRequest, HookState,
+        ModeReply, PolicyList, Proof, ReloadReply, Reply, RuleView, Status,
     },
     event::model::Action,
     identify,
     kernel::load::State,
     policy::{
-        Resolved, RuleSource,
+        Feeds, IndicatorClass, Resolved, RuleInfo, RuleSource,
         diff::{PolicyDiff, RuleDiff, diff},
         explain::{self, Question},
     },
@@ -37,17 +38,35 @@ impl From<DaemonError> for CommandError {
 }
 
 impl Guard {
+    /// Does what was asked, and answers: at once, or for an update of feeds when it is done.
+    pub(super) fn asked(&mut self, command: Command, answer: Answer) {
+        match command {
+            Command::FeedUpdate(FeedUpdateRequest { id, force }) => {
+                self.update_feeds(id.as_deref(), force, answer);
+            }
+            command => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.command(command));
+            }
+        }
+    }
+
     /// Does what was asked.
-    pub(super) fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
+    fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::SetMode(mode) => self.set_mode(mode).map(Reply::Mode),
             Command::PolicyList => Ok(Reply::Policy(self.policy_list())),
             Command::PolicyDiff => {
-                let new = read_policy(&self.options, Some(&self.policy))?;
+                let new = read_policy(&self.options, Some(&self.policy), None, Feeds::default())?;
                 Ok(Reply::Changes(changes(&diff(&self.policy, &new), &new)))
             }
             Command::Reload => self.reload().map(Reply::Reload),
+            Command::FeedList => Ok(Reply::Feeds(self.feed_list())),
+            // Answered by `asked`, which may take its time.
+            Command::FeedUpdate(_) => {
+                Err(CommandError::Internal("an update was asked for in the wrong place".into()))
+            }
             Command::Explain(thing) => self.explain(&thing).map(|e| Reply::Explanation(Box::new(e))),
         }
     }
@@ -62,10 +81,11 @@ impl Guard {
 
     fn reload(&mut self) -> Result<ReloadReply, CommandError> {
         let before = Arc::clone(&self.policy);
-        let outcome = read_policy(&self.options, Some(&before)).and_then(|new| {
+        let outcome = read_policy(&self.options, Some(&before), None, Feeds::default()).and_then(|new| {
             let changes = changes(&diff(&before, &new), &new);
             // The mode was chosen at the start or since; a reload does not switch it by the way.
             self.put_in_force(Arc::new(new), self.mode)?;
+            self.follow_feeds();
             Ok(changes)
         });
         match outcome {
@@ -133,7 +153,7 @@ impl Guard {
             },
             losses: text(&self.losses()),
             events: text(&self.teller.events),
-            feeds: feeds(&self.policy),
+            feeds: self.feed_states(),
             domains_note: (!pending.is_empty()).then(|| pending.join("; ")),
             config: self.policy.file.as_ref().map(|f| f.display().to_string()),
             cgroup: self.guarded.path.display().to_string(),
@@ -186,7 +206,7 @@ impl Guard {
             reason: judged.reason,
             enforced: judged.verdict.stops() && self.mode == Mode::Enforce,
             rule: rule.map(|r| r.id.clone()),
-            origin: rule.map(|r| origin(&self.policy, &r.source)),
+            origin: rule.map(|r| origin(&self.policy, r)),
             steps: judged.evidence,
         })
     }
@@ -228,7 +248,7 @@ pub fn explain_question(
         verdict: e.verdict,
         reason: if e.verdict == Verdict::Allow && e.protected.is_none() { Reason::None } else { e.reason },
         enforced: e.verdict.stops() && mode == Mode::Enforce,
-        origin: e.rule.as_ref().map(|r| origin(policy, &r.source)),
+        origin: e.rule.as_ref().map(|r| origin(policy, r)),
         rule: e.rule.map(|r| r.id),
         steps,
     })
@@ -240,24 +260,6 @@ fn hook(hook: &crate::kernel::hooks::Hook, state: &State) -> HookState {
         State::Unavailable(why) => (Attachment::Unavailable, Some(format!("{why}; {}", hook.without))),
     };
     HookState { name: hook.name.into(), state, why }
-}
-
-fn feeds(policy: &Resolved) -> Vec<FeedState> {
-    policy
-        .feeds
-        .iter()
-        .map(|f| FeedState {
-            id: f.id.clone(),
-            source: if f.path.as_os_str().is_empty() {
-                "embedded".into()
-            } else {
-                f.path.display().to_string()
-            },
-            used: f.used as u64,
-            refused: f.bad as u64,
-            why: f.first_bad.first().map(|b| format!("line {}: {} is {}", b.line, b.text, b.why)),
-        })
-        .collect()
 }
 
 fn rules(policy: &Resolved) -> Vec<RuleView> {
@@ -287,23 +289,24 @@ fn rules(policy: &Resolved) -> Vec<RuleView> {
             .map(|k| k.iter().filter(|(_, n)| **n > 0).map(text).collect::<Vec<_>>().join(", "))
             .unwrap_or_default()
     };
-    let view = |(i, r): (usize, &crate::policy::RuleInfo)| RuleView {
+    let view = |(i, r): (usize, &RuleInfo)| RuleView {
         id: r.id.clone(),
         action: r.action.name().into(),
         matches: shown(i),
-        origin: origin(policy, &r.source),
+        origin: origin(policy, r),
     };
     policy.rules.iter().enumerate().skip(1).map(view).collect()
 }
 
-fn origin(policy: &Resolved, source: &RuleSource) -> String {
+fn origin(policy: &Resolved, rule: &RuleInfo) -> String {
     let file = policy.file.as_ref().map_or("the built-in policy".into(), |f| f.display().to_string());
-    match source {
+    let place = match &rule.source {
         RuleSource::Rule(line) | RuleSource::Allow(line) => format!("{file}:{line}"),
         RuleSource::Feed => "feed".into(),
         RuleSource::Protected => "found on this system, and the policy's `protected`".into(),
         RuleSource::Canary => "the guard's own proof".into(),
-    }
+    };
+    if rule.class == IndicatorClass::Doh { format!("{place}, class {}", rule.class.name()) } else { place }
 }
 
 fn changes(diff: &PolicyDiff, new: &Resolved) -> Changes {

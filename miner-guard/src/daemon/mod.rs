@@ -4,6 +4,7 @@
 //! running programs, on threads of their own; [`control`] answers the API. The loop alone owns the kernel tables.
 
 mod control;
+mod feeds;
 mod found;
 mod inspect;
 mod memory;
@@ -101,7 +102,8 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         // Fails only while the guard stops.
         let _ = inspected.send(i);
     };
-    let (mut guard, ring) = Guard::start(options, hub.clone(), report)?;
+    let (feed_news, mut heard) = mpsc::unbounded_channel();
+    let (mut guard, ring) = Guard::start(options, hub.clone(), report, feed_news)?;
     let (found, mut findings) = mpsc::unbounded_channel();
     guard.watch(move |f| {
         // As above.
@@ -142,14 +144,18 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
                 guard.flush();
             }
             Some((command, answer)) = asked.recv() => {
-                // Whoever asked may have gone.
-                let _ = answer.send(guard.command(command));
+                guard.asked(command, answer);
+                guard.flush();
+            }
+            Some(news) = heard.recv() => {
+                guard.feed_news(news);
                 guard.flush();
             }
             _ = tick.tick() => {
                 // Records that were not urgent wake nobody.
                 drain(&mut guard, ring.get_mut());
                 guard.tick();
+                guard.feeds_tick();
                 guard.flush();
             }
             _ = hangup.recv() => {

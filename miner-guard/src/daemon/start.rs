@@ -14,9 +14,12 @@ use miner_guard_common::{
     },
     table::SipKey,
 };
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    DaemonError, RunOptions, found,
+    DaemonError, RunOptions,
+    feeds::{Feeds, News},
+    found,
     inspect::{Inspected, Inspectors, SharedRules},
     memory,
     rules::{FileRules, RuleBook},
@@ -63,6 +66,7 @@ pub struct Guard {
     pub(super) inspectors: Inspectors,
     pub(super) file_rules: SharedRules,
     pub(super) key: SipKey,
+    pub(super) feeds: Feeds,
     /// Until its thread takes it.
     pub(super) runtime: Option<Runtime>,
     pub(super) watching: Option<Watch>,
@@ -77,13 +81,16 @@ impl Guard {
         options: RunOptions,
         hub: Hub,
         report: impl Fn(Inspected) + Send + Clone + 'static,
+        feed_news: UnboundedSender<News>,
     ) -> Result<(Self, Ring), DaemonError> {
         let preflight = Preflight::look(&options.pin_dir, true)?;
         let pins = Pins::at(&options.pin_dir);
         let run_dir = options.socket.parent().unwrap_or(Path::new("/run/miner-guard"));
         let lock = pins.lock(run_dir)?;
         pins.check_abi()?;
-        let policy = read_policy(&options, None)?;
+        // Without its last good copy a feed that is bad today would keep the node without a guard.
+        let feeds = policy::Feeds { fall_back: true, ..policy::Feeds::default() };
+        let policy = read_policy(&options, None, None, feeds)?;
         let mode = options.mode.unwrap_or(policy.settings.mode);
         let guarded = Guarded::open(&preflight.cgroup_root, options.cgroup.as_deref())?;
 
@@ -129,6 +136,7 @@ impl Guard {
             inspectors,
             file_rules,
             key,
+            feeds: Feeds::new(&options.state_dir, feed_news),
             runtime,
             watching: None,
             scratch,
@@ -138,6 +146,7 @@ impl Guard {
         };
         guard.apply_file_rules();
         guard.tell_started();
+        guard.follow_feeds();
         Ok((guard, ring))
     }
 
@@ -241,8 +250,21 @@ impl Guard {
 pub(super) fn read_policy(
     options: &RunOptions,
     previous: Option<&Resolved>,
+    text: Option<&str>,
+    feeds: policy::Feeds<'_>,
 ) -> Result<Resolved, DaemonError> {
-    let request = LoadRequest { file: options.config.as_deref(), previous, ..LoadRequest::default() };
+    let request = LoadRequest {
+        // What began without a policy file stays so until a reload, even if there is one by now.
+        file: options
+            .config
+            .as_deref()
+            .or(previous.filter(|_| text.is_some()).and_then(|p| p.file.as_deref())),
+        text,
+        previous,
+        state: Some(&options.state_dir),
+        feeds,
+        ..LoadRequest::default()
+    };
     policy::load(&request).map_err(|all| DaemonError::Policy(all.iter().map(ToString::to_string).collect()))
 }
 

@@ -20,6 +20,7 @@ use crate::{
         model::{Action, Event, Finding, GuardNews, Host, Scope, Source},
         rules::RuleNames,
     },
+    policy::Resolved,
     sinks::stream::{State, Stream},
 };
 
@@ -40,6 +41,8 @@ pub struct Teller {
     pub own_losses: BTreeMap<&'static str, u64>,
     /// Events told, by verdict.
     pub events: BTreeMap<&'static str, u64>,
+    /// Verdicts on the indicators of each feed, and the last of them.
+    pub hits: BTreeMap<String, (u64, Timestamp)>,
 }
 
 /// Policies kept for records that are on their way while a new one comes into force.
@@ -58,6 +61,7 @@ impl Teller {
             told_losses: BTreeMap::new(),
             own_losses: BTreeMap::new(),
             events: Verdict::ALL.iter().map(|v| (v.name(), 0)).collect(),
+            hits: BTreeMap::new(),
         }
     }
 
@@ -70,6 +74,13 @@ impl Teller {
     pub fn same_policy(&mut self, generation: u64) {
         if let Some((_, rules)) = self.policies.first() {
             self.know(generation, Arc::clone(rules));
+        }
+    }
+
+    /// The same rules, whose feeds lie elsewhere now or are of another age.
+    pub fn reread(&mut self, policy: Arc<Resolved>) {
+        if let Some((_, rules)) = self.policies.first_mut() {
+            *rules = Arc::new(RuleBook::new(policy));
         }
     }
 
@@ -115,6 +126,10 @@ impl Teller {
     pub fn write(&mut self, event: Event) {
         if let Some(verdict) = event.miner_guard.verdict {
             *self.events.entry(verdict).or_default() += 1;
+        }
+        if let Some(feed) = event.threat.as_ref().and_then(|t| t.indicator.provider.as_ref()) {
+            let hits = self.hits.entry(feed.clone()).or_insert((0, event.timestamp));
+            *hits = (hits.0 + 1 + event.miner_guard.suppressed, event.timestamp);
         }
         self.keep_open(|out| out.write(&event));
         if self.hub.watched() {

@@ -99,17 +99,55 @@ fn label(r: &Resolved, rule: u32) -> Label<'_> {
     r.rule(rule).map_or(("", Verdict::Allow), |r| (&r.id, r.action))
 }
 
+/// Compares two lists, each sorted by key: a million indicators in a feed are a pass, and not a million labels.
 fn entries<'a, K: Copy + Ord>(
     counts: &mut BTreeMap<Label<'a>, (usize, usize)>,
     (old, before): (&'a Resolved, &'a [Entry<K>]),
     (new, after): (&'a Resolved, &'a [Entry<K>]),
 ) {
-    let of = |r: &'a Resolved, list: &'a [Entry<K>]| {
-        let mut v: Vec<_> = list.iter().map(|e| ((e.key, e.ports), label(r, e.rule))).collect();
-        v.sort_unstable();
-        v
+    // By rule of the old and of the new policy.
+    let mut gone = vec![0_usize; old.rules.len() + 1];
+    let mut come = vec![0_usize; new.rules.len() + 1];
+    let tally = |rule: u32, of: &mut [usize]| {
+        if let Some(n) = of.get_mut(rule as usize) {
+            *n += 1;
+        }
     };
-    count(counts, of(old, before), of(new, after));
+    let (mut a, mut b) = (before, after);
+    while let (Some(x), Some(y)) = (a.first(), b.first()) {
+        match x.key.cmp(&y.key) {
+            Ordering::Less => {
+                tally(x.rule, &mut gone);
+                a = &a[1..];
+            }
+            Ordering::Greater => {
+                tally(y.rule, &mut come);
+                b = &b[1..];
+            }
+            Ordering::Equal => {
+                let (left, rest_a) = a.split_at(a.iter().take_while(|e| e.key == x.key).count());
+                let (right, rest_b) = b.split_at(b.iter().take_while(|e| e.key == x.key).count());
+                (a, b) = (rest_a, rest_b);
+                let of = |r: &'a Resolved, list: &[Entry<K>]| {
+                    let mut v: Vec<_> = list.iter().map(|e| (e.ports, label(r, e.rule))).collect();
+                    v.sort_unstable();
+                    v
+                };
+                match (left, right) {
+                    ([l], [r]) if l.ports == r.ports && label(old, l.rule) == label(new, r.rule) => {}
+                    _ => count(counts, of(old, left), of(new, right)),
+                }
+            }
+        }
+    }
+    a.iter().for_each(|e| tally(e.rule, &mut gone));
+    b.iter().for_each(|e| tally(e.rule, &mut come));
+    for (rule, n) in (0..).zip(come).filter(|(_, n)| *n > 0) {
+        counts.entry(label(new, rule)).or_default().0 += n;
+    }
+    for (rule, n) in (0..).zip(gone).filter(|(_, n)| *n > 0) {
+        counts.entry(label(old, rule)).or_default().1 += n;
+    }
 }
 
 fn names(r: &Resolved) -> Vec<((&str, u8), Label<'_>)> {

@@ -10,8 +10,15 @@ pub(super) fn of(r: &Resolved) -> [u8; 32] {
         out.text(&rule.id);
         out.bytes(&[rule.action as u8]);
     }
+    // The long list in a short form; its length keeps it apart from what follows.
+    out.bytes(&(r.addresses4.len() as u64).to_le_bytes());
     for e in &r.addresses4 {
-        out.entry(b'4', u128::from(e.key), 32, e.rule, (e.ports.low, e.ports.high));
+        let ports = u32::from(e.ports.low) | u32::from(e.ports.high) << 16;
+        let [k, rule, ports] = [e.key, e.rule, ports].map(u32::to_le_bytes);
+        let [a, b, c, d] = k;
+        let [i, j, l, m] = rule;
+        let [p, q, s, t] = ports;
+        out.bytes(&[a, b, c, d, i, j, l, m, p, q, s, t]);
     }
     for e in &r.prefixes4 {
         out.entry(b'4', u128::from(e.key.0), e.key.1, e.rule, (e.ports.low, e.ports.high));

@@ -14,6 +14,10 @@ pub enum What<'a> {
     Name(&'a str, bool),
     /// A port and no address.
     Port,
+    /// SHA-256 of a file's content.
+    Sha256([u8; 32]),
+    /// MD5 of a file's content.
+    Md5([u8; 16]),
 }
 
 /// An indicator, and the ports that must also match.
@@ -145,6 +149,29 @@ pub(super) fn ipv4(text: &[u8]) -> Option<(u32, usize)> {
         }
     }
     Some((address, at))
+}
+
+/// SHA-256 or MD5 of a file, in hexadecimal.
+pub(super) fn hash(text: &[u8]) -> Result<Indicator<'static>, Why> {
+    let what = match text.len() {
+        64 => hex(text).map(What::Sha256),
+        32 => hex(text).map(What::Md5),
+        _ => None,
+    };
+    what.map(Indicator::any).ok_or("not a SHA-256 or MD5 in hexadecimal")
+}
+
+/// `N` bytes, written as `2 * N` hexadecimal digits.
+pub fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(out)
 }
 
 /// A port or a span of ports.

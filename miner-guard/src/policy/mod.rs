@@ -6,6 +6,7 @@
 //! | [`feed`], [`indicator`] | other people's lists, line by line |
 //! | `resolve` → [`resolved`] | rules and indicators as meant, checked, sorted |
 //! | [`compile`] | the blocks of a generation, which the kernel and the host read with the same code |
+//! | [`ask`] | the questions of the hooks, asked of those blocks on the host |
 //! | [`diff`], [`explain`] | what a reload changes; why something would be stopped |
 //!
 //! ```no_run
@@ -17,6 +18,7 @@
 //! # Ok::<(), String>(())
 //! ```
 
+pub mod ask;
 pub mod cgroups;
 pub mod compile;
 pub mod diff;
@@ -38,7 +40,7 @@ mod written;
 pub use error::{Place, PolicyError};
 pub use names::Names;
 pub use protect::{Protected, SystemFiles};
-pub use resolved::{Resolved, RuleInfo, RuleSource};
+pub use resolved::{IndicatorClass, Resolved, RuleInfo, RuleSource};
 pub use settings::{Limits, OnStop, Settings};
 
 use compile::{CompileError, CompileRequest, Image, Listed};
@@ -54,18 +56,69 @@ const FILE_MAX: u64 = 16 << 20;
 pub struct LoadRequest<'a> {
     /// The policy file. `None`: [`DEFAULT_FILE`] if there is one, else the built-in defaults.
     pub file: Option<&'a Path>,
-    /// The policy in force, if this is a reload: a feed that had indicators must not become empty.
+    /// The policy file's text, instead of what the file holds now.
+    pub text: Option<&'a str>,
+    /// The policy in force, if this is a reload: a feed that had indicators must not become empty, nor lose most of them.
     pub previous: Option<&'a Resolved>,
+    /// The state directory, where the last good copy of each feed is kept.
+    pub state: Option<&'a Path>,
+    /// What happens when a feed is worse than before.
+    pub feeds: Feeds<'a>,
     /// Where the system describes itself.
     pub system: SystemFiles,
 }
 
+/// What is asked of the feeds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Feeds<'a> {
+    /// A feed that is gone, empty, expired, badly signed or shrunken is no error where there is a good copy: that is used.
+    pub fall_back: bool,
+    /// This one is to be taken up: what is wrong with it is an error all the same.
+    pub update: Option<&'a str>,
+    /// … and it may be empty or shrunken.
+    pub force: bool,
+    /// What was just fetched for it is read.
+    pub incoming: bool,
+}
+
 /// Loads a policy, or says everything that is wrong with it.
 pub fn load(request: &LoadRequest<'_>) -> Result<Resolved, Vec<PolicyError>> {
-    let default = Path::new(DEFAULT_FILE);
-    let Some(file) = request.file.or_else(|| default.exists().then_some(default)) else {
-        return resolve::resolve(None, &written::Written::default(), Vec::new(), request);
+    let Some((file, text)) = text_of(request)? else {
+        return resolve::resolve(None, "", &written::Written::default(), Vec::new(), request);
     };
+    let (written, errors) = written::read(file, &text);
+    if errors.iter().any(|e| e.key.is_empty()) {
+        return Err(errors);
+    }
+    resolve::resolve(Some(file), &text, &written, errors, request)
+}
+
+/// What came of one feed, for `feed verify`.
+#[derive(Clone, Debug)]
+pub struct FeedCheck {
+    /// What was read, as far as it could be.
+    pub report: feed::FeedReport,
+    /// Why it would be refused; `None`: it would be used.
+    pub why: Option<String>,
+}
+
+/// Reads the policy's own feeds, each by itself.
+///
+/// # Errors
+/// What is wrong with the rest of the policy.
+pub fn check_feeds(request: &LoadRequest<'_>) -> Result<Vec<FeedCheck>, Vec<PolicyError>> {
+    let Some((file, text)) = text_of(request)? else { return Ok(Vec::new()) };
+    let (written, errors) = written::read(file, &text);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(resolve::check_feeds(file, &written, request))
+}
+
+/// The policy file and its text; `None` if there is none.
+fn text_of<'a>(request: &LoadRequest<'a>) -> Result<Option<(&'a Path, String)>, Vec<PolicyError>> {
+    let default = Path::new(DEFAULT_FILE);
+    let Some(file) = request.file.or_else(|| default.exists().then_some(default)) else { return Ok(None) };
     let fail = |problem: String, remedy: &str| {
         vec![PolicyError {
             file: file.to_owned(),
@@ -75,7 +128,10 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Resolved, Vec<PolicyError>> {
             remedy: remedy.to_owned(),
         }]
     };
-    let bytes = feed::open(file, FILE_MAX).map_err(|(problem, _)| {
+    if let Some(text) = request.text {
+        return Ok(Some((file, text.to_owned())));
+    }
+    let bytes = feed::content::open(file, FILE_MAX).map_err(|(problem, _)| {
         fail(problem, "name a readable policy file with --config, or move long lists into a feed")
     })?;
     let text = String::from_utf8(bytes).map_err(|e| {
@@ -83,11 +139,7 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Resolved, Vec<PolicyError>> {
         let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
         fail(format!("line {line} is not UTF-8"), "save the file as UTF-8 text")
     })?;
-    let (written, errors) = written::read(file, &text);
-    if errors.iter().any(|e| e.key.is_empty()) {
-        return Err(errors);
-    }
-    resolve::resolve(Some(file), &written, errors, request)
+    Ok(Some((file, text)))
 }
 
 impl Resolved {

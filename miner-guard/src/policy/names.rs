@@ -28,6 +28,12 @@ impl Names {
         true
     }
 
+    /// Takes out all but the first `len` that were added. Not after [`Self::sort`].
+    pub fn truncate(&mut self, len: usize) {
+        self.names.truncate(len);
+        self.text.truncate(self.names.last().map_or(0, |n| n.at as usize + usize::from(n.len)));
+    }
+
     /// Sorts, and drops what is there twice.
     pub fn sort(&mut self) {
         let text = std::mem::take(&mut self.text);

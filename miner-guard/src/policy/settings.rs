@@ -1,6 +1,6 @@
 //! What a policy file says besides rules.
 
-use miner_guard_common::abi::verdict::Mode;
+use miner_guard_common::abi::verdict::{Mode, Verdict};
 
 /// What happens to enforcement at an orderly stop. A crash always keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub on_stop: Option<OnStop>,
     /// `builtin`: whether the embedded feed is used.
     pub builtin: bool,
+    /// `doh`: what happens on the embedded list of DoH and DoT servers; `None`: it is not used.
+    pub doh: Option<Verdict>,
     /// `[limits]`
     pub limits: Limits,
     /// `[runtime]`
@@ -48,6 +50,7 @@ impl Default for Settings {
             mode: Mode::Audit,
             on_stop: None,
             builtin: true,
+            doh: Some(Verdict::Alert),
             limits: Limits { feed_mib: 512 },
             runtime: Watching { enabled: true, sustain_s: 120 },
         }

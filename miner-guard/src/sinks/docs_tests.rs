@@ -185,6 +185,8 @@ fn one_of_each() -> Vec<Event> {
             Action::PolicyRefused,
             "config.toml:7:1: unknown key \"ips\" in [[rule]]; did you mean \"ip\"?",
         ),
+        guard(Action::FeedUpdated, "feed site-pools: 1204 indicators, generation 5"),
+        guard(Action::FeedRefused, "feed site-pools: what was in force stays"),
         guard(Action::CanaryPassed, "connect4 denied the canary with EPERM"),
         guard(Action::CanaryFailed, "connect4 let the canary through"),
         guard(Action::GuardStopped, "enforcement stays on; `miner-guard unload` ends it"),

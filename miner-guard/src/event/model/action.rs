@@ -78,6 +78,10 @@ actions! {
     PolicyReloaded => "policy-reloaded", "guard", "event", &["configuration"], &["change"], Some("success");
     /// The new policy had an error; the running one stays.
     PolicyRefused => "policy-refused", "GUARD", "event", &["configuration"], &["change", "error"], Some("failure");
+    /// A feed was taken up: a new generation is in force.
+    FeedUpdated => "feed-updated", "guard", "event", &["configuration"], &["change"], Some("success");
+    /// A feed is gone, empty, expired, badly signed or shrunken; what was in force stays.
+    FeedRefused => "feed-refused", "GUARD", "event", &["configuration"], &["change", "error"], Some("failure");
     /// The canary was denied: enforcement is proven.
     CanaryPassed => "canary-passed", "guard", "event", &["configuration"], &["info"], Some("success");
     /// The canary got through: this kernel does not enforce.

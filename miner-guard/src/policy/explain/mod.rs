@@ -127,6 +127,13 @@ pub fn of_rule(policy: &Resolved, rule: u32, met: &Met) -> Option<Match> {
     matches.iter().find(|(r, _)| *r == rule).map(|(r, i)| provenance(policy, *r, i))
 }
 
+/// What a rule lists of a name, and where.
+pub fn of_name(policy: &Resolved, rule: u32, name: &str) -> Option<Match> {
+    let mut matches = Vec::new();
+    names(policy, &name.to_ascii_lowercase(), &mut matches);
+    matches.iter().find(|(r, _)| *r == rule).map(|(r, i)| provenance(policy, *r, i))
+}
+
 type Matches<'a> = Vec<(u32, Indicator<'a>)>;
 
 fn addresses<'a>(policy: &'a Resolved, address: IpAddr, port: Option<u16>, out: &mut Matches<'a>) {

@@ -3,7 +3,10 @@
 use super::Match;
 use crate::policy::{
     compile::Ports,
-    feed::{self, builtin},
+    feed::{
+        self, builtin,
+        content::{self, Demand},
+    },
     indicator::{Indicator, What},
     resolve,
     resolved::{Resolved, RuleSource},
@@ -42,7 +45,10 @@ pub(super) fn provenance(policy: &Resolved, rule: u32, indicator: &Indicator<'_>
         Some(RuleSource::Rule(line)) => places.push(file_line(policy, *line)),
         Some(RuleSource::Feed) => {
             let id = info.map_or("", |r| &r.id);
-            places = if id == builtin::ID { of_builtin(indicator) } else { of_feed(policy, id, indicator) };
+            places = match builtin::list(id) {
+                Some(list) => of_builtin(list, indicator),
+                None => of_feed(policy, id, indicator),
+            };
         }
         _ => {}
     }
@@ -62,9 +68,9 @@ fn same(a: &Indicator<'_>, b: &Indicator<'_>) -> bool {
     what && a.ports == b.ports
 }
 
-fn of_builtin(indicator: &Indicator<'_>) -> Vec<String> {
+fn of_builtin(list: &builtin::List, indicator: &Indicator<'_>) -> Vec<String> {
     let mut places = Vec::new();
-    builtin::read(|row| {
+    (list.read)(&mut |row| {
         if same(&row.indicator, indicator) {
             let licences =
                 if row.licences.is_empty() { String::new() } else { format!(" ({})", row.licences) };
@@ -79,18 +85,29 @@ const PLACES: usize = 3;
 
 fn of_feed(policy: &Resolved, id: &str, indicator: &Indicator<'_>) -> Vec<String> {
     let Some(report) = policy.feeds.iter().find(|f| f.id == id) else { return Vec::new() };
-    let path = report.path.display().to_string().escape_debug().to_string();
-    let Ok(bytes) = feed::open(&report.path, policy.settings.limits.feed_mib << 20) else {
-        return vec![format!("{path}, which cannot be read any more")];
-    };
+    let source = report.source.escape_debug().to_string();
+    let demand = Demand { limit: policy.settings.limits.feed_mib << 20, key: None, now: None };
+    let now = jiff::Timestamp::now().as_second();
     let mut places = Vec::new();
-    feed::read(&bytes, report.format, |(line, found, text)| {
-        if places.len() < PLACES && found.is_ok_and(|i| same(&i, indicator)) {
-            places.push(format!("{path}:{line}: {}", feed::excerpt(text)));
-        }
+    let read = content::each(&report.path, &demand, |file, bytes| {
+        let from = match file.file_name().filter(|_| report.directory && report.trouble.is_none()) {
+            Some(name) => format!("{source}/{}", name.display().to_string().escape_debug()),
+            None => source.clone(),
+        };
+        feed::read(bytes, report.format, now, |(line, found, text)| {
+            if places.len() < PLACES && found.is_ok_and(|i| same(&i, indicator)) {
+                places.push(format!("{from}:{line}: {}", feed::excerpt(text)));
+            }
+        });
     });
+    if read.is_err() {
+        return vec![format!("{source}, which cannot be read any more")];
+    }
     if places.is_empty() {
-        places.push(format!("{path}, which has changed since it was loaded"));
+        places.push(format!("{source}, which has changed since it was loaded"));
+    }
+    if report.trouble.is_some() {
+        places.iter_mut().for_each(|p| p.push_str(" (the last good copy)"));
     }
     places
 }
@@ -107,6 +124,8 @@ pub(in crate::policy) fn shown(indicator: &Indicator<'_>) -> String {
         What::Name(name, false) => (name.to_owned(), false),
         What::Name(name, true) => (format!("*.{name}"), false),
         What::Port => return format!("port {}", port.unwrap_or_default()),
+        What::Sha256(hash) => (format!("sha256 {}", crate::identify::hex(&hash)), false),
+        What::Md5(hash) => (format!("md5 {}", crate::identify::hex(&hash)), false),
         What::V4(..) | What::V6(..) => {
             let first = resolve::ends(&indicator.what).map_or(0, |(first, _)| first);
             let address = Ipv6Addr::from_bits(first).to_canonical();

@@ -1,16 +1,42 @@
-//! The embedded feed. What each row does is documented in `data/README.md`.
+//! The embedded feeds. What each row does is documented in `data/README.md`.
 
-use super::super::indicator::{self, Indicator, What};
+use super::super::{
+    indicator::{self, Indicator, What},
+    resolved::IndicatorClass,
+};
 use crate::policy::{compile::Ports, examples};
 use miner_guard_common::abi::verdict::Verdict;
 
-/// Id of the feed, of its rules, and therefore of no other.
+/// Id of the feed of pools, of its rules, and therefore of no other.
 pub const ID: &str = "builtin";
+/// Ids that no rule or feed of a policy may have.
+pub const IDS: [&str; 3] = [ID, "builtin-doh", "learned"];
+
+/// One embedded feed.
+pub(in crate::policy) struct List {
+    pub id: &'static str,
+    pub class: IndicatorClass,
+    /// Gives every indicator.
+    pub read: fn(&mut dyn FnMut(Row<'static>)),
+}
+
+/// Pools, and what serves miners.
+pub(in crate::policy) static POOLS: List =
+    List { id: ID, class: IndicatorClass::Pool, read: |each| read(each) };
+/// Servers of DNS over HTTPS or TLS.
+pub(in crate::policy) static DOH: List =
+    List { id: IDS[1], class: IndicatorClass::Doh, read: |each| doh(each) };
+
+/// The embedded feed of this id.
+pub(in crate::policy) fn list(id: &str) -> Option<&'static List> {
+    [&POOLS, &DOH].into_iter().find(|l| l.id == id)
+}
 
 /// The files, by the name that `explain` shows.
 const DOMAINS: (&str, &str) = ("builtin/pool-domains.tsv", include_str!("../../../data/pool-domains.tsv"));
 const IPS: (&str, &str) = ("builtin/pool-ips.tsv", include_str!("../../../data/pool-ips.tsv"));
 const PORTS: (&str, &str) = ("builtin/pool-ports.tsv", include_str!("../../../data/pool-ports.tsv"));
+const DOH_SERVERS: (&str, &str) = ("builtin/doh-servers.tsv", include_str!("../../../data/doh-servers.tsv"));
 /// Not a file: what `miner-guard test` sets off.
 const EXAMPLES: &str = "builtin/examples";
 
@@ -94,6 +120,23 @@ pub(in crate::policy) fn read(mut each: impl FnMut(Row<'static>)) {
     }
 }
 
+/// Every server of the embedded list. An address also answers plain DNS: only the ports of the encrypted kinds count.
+fn doh(mut each: impl FnMut(Row<'static>)) {
+    for (line, f) in rows(DOH_SERVERS.1) {
+        let [server, ports, class, sources, licences, ..] = f;
+        let Ok(found) = indicator::parse(server.as_bytes()) else { continue };
+        let mut give = |ports| {
+            let indicator = Indicator { ports, ..found };
+            let (action, file) = (Verdict::Alert, DOH_SERVERS.0);
+            each(Row { indicator, action, file, line, class, sources, licences });
+        };
+        if ports.is_empty() {
+            give(Ports::ANY);
+        }
+        ports.split(',').filter_map(|p| indicator::ports(p.as_bytes())).for_each(give);
+    }
+}
+
 /// The rows of a table, each cut into 8 fields; missing ones are empty.
 fn rows(text: &'static str) -> impl Iterator<Item = (usize, [&'static str; 8])> {
     text.lines().zip(1..).skip(1).map(|(row, line)| {
@@ -130,6 +173,21 @@ mod tests {
         let with_port = What::V4(u32::from_be_bytes([1, 145, 37, 10]), 32);
         assert_eq!(all.get(&(with_port, Ports::one(19335))), Some(&Verdict::Deny));
         assert_eq!(all.get(&(with_port, Ports::ANY)), Some(&Verdict::Alert));
+    }
+
+    #[test]
+    fn servers_of_encrypted_dns_are_listed_with_their_ports_and_names_alone() {
+        let mut count = 0;
+        doh(|r| {
+            count += 1;
+            assert_eq!(r.action, Verdict::Alert);
+            assert!(!r.sources.is_empty() && !r.licences.is_empty() && !r.class.is_empty(), "{r:?}");
+            match r.indicator.what {
+                What::Name(..) => assert_eq!(r.indicator.ports, Ports::ANY),
+                _ => assert!([443, 853].contains(&r.indicator.ports.low), "{r:?}"),
+            }
+        });
+        assert_eq!(count, DOH_SERVERS.1.lines().count() - 1);
     }
 
     #[test]

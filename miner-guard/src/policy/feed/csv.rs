@@ -66,7 +66,7 @@ fn fields(row: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-pub(super) fn read<'a>(text: &'a [u8], mut each: impl FnMut(Found<'a>)) {
+pub(super) fn read(text: &[u8], each: &mut impl FnMut(Found<'_>)) {
     let head = header(text);
     // A single column has no separator; any will do.
     let separator = separator(head).unwrap_or(b',');
@@ -84,17 +84,11 @@ pub(super) fn read<'a>(text: &'a [u8], mut each: impl FnMut(Found<'a>)) {
             }
             continue;
         }
-        row(line, number, &columns, separator, &mut each);
+        row(line, number, &columns, separator, each);
     }
 }
 
-fn row<'a>(
-    line: &'a [u8],
-    number: usize,
-    columns: &[Column],
-    separator: u8,
-    each: &mut impl FnMut(Found<'a>),
-) {
+fn row(line: &[u8], number: usize, columns: &[Column], separator: u8, each: &mut impl FnMut(Found<'_>)) {
     let of = |kind| {
         fields(line, separator)
             .zip(columns)

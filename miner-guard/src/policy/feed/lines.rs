@@ -22,7 +22,7 @@ const LOCAL: &[&[u8]] = &[
 /// Addresses that a hosts file maps a blocked name to.
 const NOWHERE: &[&[u8]] = &[b"0.0.0.0", b"127.0.0.1", b"::", b"::1", b"0"];
 
-pub(super) fn read<'a>(text: &'a [u8], mut each: impl FnMut(Found<'a>)) {
+pub(super) fn read(text: &[u8], each: &mut impl FnMut(Found<'_>)) {
     let (mut at, mut number) = (0, 0);
     while at < text.len() {
         number += 1;
@@ -37,12 +37,12 @@ pub(super) fn read<'a>(text: &'a [u8], mut each: impl FnMut(Found<'a>)) {
             continue;
         }
         let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |n| at + n);
-        line(text[at..end].trim_ascii(), number, &mut each);
+        line(text[at..end].trim_ascii(), number, each);
         at = end + 1;
     }
 }
 
-fn line<'a>(line: &'a [u8], number: usize, each: &mut impl FnMut(Found<'a>)) {
+fn line(line: &[u8], number: usize, each: &mut impl FnMut(Found<'_>)) {
     if line.is_empty() || matches!(line[0], b'#' | b';' | b'!') || line.starts_with(b"//") {
         return;
     }

@@ -1,18 +1,37 @@
-//! Feeds: files of indicators, one a line, from people who do not run this guard. A line that cannot be used is
-//! counted and shown; the others are used.
+//! Feeds: files of indicators from people who do not run this guard. A row that cannot be used is counted and shown; the
+//! others are used.
+//!
+//! | file | |
+//! |---|---|
+//! | `builtin` | the embedded lists |
+//! | [`content`] | where the bytes come from: a file, a directory, what was fetched; their signature |
+//! | [`kept`] | the last good copy of each feed, in the state directory |
+//! | `lines`, `csv`, `misp`, `stix` | one reader for each format |
+//! | [`signed`] | minisign signatures, and until when they hold |
 
 pub(super) mod builtin;
+pub mod content;
 mod csv;
+mod json;
+pub mod kept;
 mod lines;
+mod misp;
+pub mod signed;
+mod stix;
+#[cfg(test)]
+mod tests;
 
 use super::indicator::{Indicator, Why};
+use super::resolved::IndicatorClass;
 pub use super::written::Format;
-use std::{fs, io::Read as _, path::Path};
+use content::Origin;
+use miner_guard_common::abi::verdict::Verdict;
+use std::path::PathBuf;
 
-/// A line of a feed that was not used.
+/// A row of a feed that was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Its number, from 1.
+    /// Its line, from 1.
     pub line: usize,
     /// Its beginning, safe to print.
     pub text: String,
@@ -25,19 +44,39 @@ pub struct BadLine {
 pub struct FeedReport {
     /// The feed's id.
     pub id: String,
-    /// The file, as resolved; empty for the embedded feed.
-    pub path: std::path::PathBuf,
+    /// Where it comes from, as the policy names it: a resolved path, a URL; empty for an embedded feed.
+    pub source: String,
+    /// What was read: the file or directory of the source, or a copy of it.
+    pub path: PathBuf,
+    /// The source is fetched from a URL.
+    pub fetched: bool,
+    /// The source is a directory.
+    pub directory: bool,
+    /// Certificates for that, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Hours between two fetches.
+    pub every_hours: u64,
     /// The format that the policy names; `None`: found out from the file.
     pub format: Option<Format>,
+    /// What its indicators are.
+    pub class: IndicatorClass,
+    /// What happens on them.
+    pub action: Option<Verdict>,
+    /// The key that its signature is checked with.
+    pub key: Option<signed::Key>,
     /// Indicators used.
     pub used: usize,
-    /// Lines not used.
+    /// Rows not used.
     pub bad: usize,
     /// The first of them.
     pub first_bad: Vec<BadLine>,
+    /// Where the bytes came from and how old they are.
+    pub origin: Origin,
+    /// Why the last good copy is used and not the source.
+    pub trouble: Option<String>,
 }
 
-/// Lines that a report shows.
+/// Rows that a report shows.
 const SHOWN: usize = 5;
 
 impl FeedReport {
@@ -52,45 +91,32 @@ impl FeedReport {
 
 /// The beginning of hostile bytes, printable.
 pub(super) fn excerpt(text: &[u8]) -> String {
-    let cut = &text[..text.len().min(60)];
+    let cut = &text[..text.len().min(120)];
     let more = if cut.len() < text.len() { "…" } else { "" };
     format!("{}{more}", cut.escape_ascii())
 }
 
-/// Reads a feed file. Only a regular file, and no more than `limit` bytes: a pipe or a device would never end.
-pub(super) fn open(path: &Path, limit: u64) -> Result<Vec<u8>, (String, &'static str)> {
-    let fail = |e: std::io::Error| {
-        (
-            format!("cannot read {}: {e}", path.display().to_string().escape_debug()),
-            "check the path and its permissions",
-        )
-    };
-    // Asked before opening: opening a pipe waits for its other end.
-    let kind = fs::metadata(path).map_err(fail)?;
-    if !kind.is_file() {
-        let shown = path.display().to_string().escape_debug().to_string();
-        return Err((format!("{shown} is not a regular file"), "point it to a file of indicators"));
+/// What a row gave: its line, an indicator or why there is none, and the row.
+pub type Found<'a> = (usize, Result<Indicator<'a>, Why>, &'a [u8]);
+
+/// Every indicator and every unusable row, in the order of the file. `now`: seconds since 1970, for indicators that end.
+pub fn read(text: &[u8], format: Option<Format>, now: i64, mut each: impl FnMut(Found<'_>)) {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    match format.unwrap_or_else(|| detect(text)) {
+        Format::Csv => csv::read(text, &mut each),
+        Format::Lines => lines::read(text, &mut each),
+        Format::Misp => misp::read(text, &mut each),
+        Format::Stix => stix::read(text, now, &mut each),
     }
-    let mut bytes = Vec::with_capacity(kind.len().min(limit) as usize);
-    let file = fs::File::open(path).map_err(fail)?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > limit {
-        return Err((
-            format!("{} is larger than {} MiB", path.display().to_string().escape_debug(), limit >> 20),
-            "split it, or raise feed_mib in [limits]",
-        ));
-    }
-    Ok(bytes)
 }
 
-/// What a line gave: the line's number, an indicator or why there is none, and the line.
-pub(super) type Found<'a> = (usize, Result<Indicator<'a>, Why>, &'a [u8]);
-
-/// Every indicator and every unusable line, in the order of the file.
-pub(super) fn read<'a>(text: &'a [u8], format: Option<Format>, each: impl FnMut(Found<'a>)) {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    match format.unwrap_or_else(|| if csv::looks_like(text) { Format::Csv } else { Format::Lines }) {
-        Format::Csv => csv::read(text, each),
-        Format::Lines => lines::read(text, each),
+fn detect(text: &[u8]) -> Format {
+    match text.trim_ascii_start().first() {
+        Some(b'{' | b'[') if stix::looks_like(text) => Format::Stix,
+        // A list is MISP's, and so is an object that is not cut off; the rest are lines that begin strangely.
+        Some(b'{') if misp::looks_like(text) => Format::Misp,
+        Some(b'[') if text.trim_ascii_start()[1..].trim_ascii_start().starts_with(b"{") => Format::Misp,
+        _ if csv::looks_like(text) => Format::Csv,
+        _ => Format::Lines,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Context, ends};
 use crate::policy::{
-    resolved::{RuleSource, TaskAllow, TaskKind},
+    resolved::{IndicatorClass, RuleSource, TaskAllow, TaskKind},
     written::{ALLOW_KEYS, Allow, At},
 };
 use miner_guard_common::abi::{policy::Class, verdict::Verdict};
@@ -25,7 +25,8 @@ pub(super) fn allow(cx: &mut Context<'_>, a: &Allow) {
         }
     };
     let key = format!("{}: `{kind}`", a.name);
-    let rule = cx.out.add_rule(&a.name, Verdict::Allow, RuleSource::Allow(a.place.line));
+    let rule =
+        cx.out.add_rule(&a.name, Verdict::Allow, RuleSource::Allow(a.place.line), IndicatorClass::Pool);
     for text in values {
         value(cx, kind, text, &key, rule);
     }

@@ -6,14 +6,15 @@ mod feeds;
 mod rules;
 
 use super::{
-    LoadRequest,
+    FeedCheck, LoadRequest,
     compile::Ports,
     error::{Place, PolicyError},
+    feed::{FeedReport, builtin, kept::Kept},
     fingerprint, indicator,
     indicator::{Indicator, What},
     protect::{self, Protected},
-    resolved::{Resolved, RuleSource},
-    written::{At, Written},
+    resolved::{IndicatorClass, Resolved, RuleSource},
+    written::{At, Feed, Written},
 };
 use miner_guard_common::abi::verdict::Verdict;
 use std::{
@@ -26,11 +27,39 @@ use std::{
 struct Context<'a> {
     file: PathBuf,
     request: &'a LoadRequest<'a>,
+    kept: Option<Kept>,
+    /// Seconds since 1970.
+    now: i64,
     out: Resolved,
     errors: Vec<PolicyError>,
+    /// The newest feed that was refused, for a check.
+    refused: Option<FeedReport>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(
+        file: Option<&Path>,
+        text: &str,
+        written: &Written,
+        errors: Vec<PolicyError>,
+        request: &'a LoadRequest<'a>,
+    ) -> Self {
+        Self {
+            file: file.unwrap_or(Path::new("(built-in policy)")).to_owned(),
+            request,
+            kept: request.state.map(Kept::at),
+            now: jiff::Timestamp::now().as_second(),
+            out: Resolved {
+                file: file.map(Path::to_owned),
+                text: text.to_owned(),
+                settings: written.settings,
+                ..Resolved::default()
+            },
+            errors,
+            refused: None,
+        }
+    }
+
     fn error(&mut self, place: Place, key: String, problem: String, remedy: &str) {
         let (file, remedy) = (self.file.clone(), remedy.to_owned());
         self.errors.push(PolicyError { file, place, key, problem, remedy });
@@ -75,7 +104,7 @@ impl Context<'_> {
 
     /// Bytes of a hash written in hexadecimal.
     fn hash<const N: usize>(&mut self, text: &At<String>, key: &str) -> Option<[u8; N]> {
-        let hash = hex(text.value.as_bytes());
+        let hash = indicator::hex(text.value.as_bytes());
         if hash.is_none() {
             let problem = format!("\"{}\" is not {} hexadecimal digits", text.value.escape_debug(), 2 * N);
             let tool = if N == 32 { "sha256sum FILE" } else { "md5sum FILE" };
@@ -96,18 +125,6 @@ impl Context<'_> {
     }
 }
 
-fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |b: u8| char::from(b).to_digit(16);
-    if text.len() != 2 * N {
-        return None;
-    }
-    let mut out = [0; N];
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(out)
-}
-
 /// First and last address as 128-bit numbers, IPv4 mapped; `None` for names and ports.
 pub(super) fn ends(what: &What<'_>) -> Option<(u128, u128)> {
     match *what {
@@ -120,34 +137,56 @@ pub(super) fn ends(what: &What<'_>) -> Option<(u128, u128)> {
             let host = if len >= 128 { 0 } else { u128::MAX >> len };
             Some((a & !host, a | host))
         }
-        What::Name(..) | What::Port => None,
+        What::Name(..) | What::Port | What::Sha256(_) | What::Md5(_) => None,
+    }
+}
+
+/// Each feed by itself, with what would be an error of it.
+pub(super) fn check_feeds(file: &Path, written: &Written, request: &LoadRequest<'_>) -> Vec<FeedCheck> {
+    let check = |f: &Feed| {
+        let mut cx = Context::new(Some(file), "", written, Vec::new(), request);
+        protected(&mut cx, written);
+        cx.errors.clear();
+        feeds::feed(&mut cx, f);
+        let report = cx.out.feeds.pop().or(cx.refused.take()).unwrap_or_default();
+        let mut whys =
+            cx.errors.iter().map(|e| format!("{}; {}", e.problem, e.remedy)).chain(report.trouble.clone());
+        FeedCheck { why: whys.next(), report: FeedReport { id: f.id.clone(), ..report } }
+    };
+    written.feeds.iter().map(check).collect()
+}
+
+/// Destinations that nothing may deny.
+fn protected(cx: &mut Context<'_>, written: &Written) {
+    cx.out.protected = protect::found(&cx.request.system);
+    for text in &written.protected {
+        if let Some((first, last)) = cx.address(text, "`protected`").as_ref().and_then(ends) {
+            let why = format!("protected by line {} of the policy", text.place.line);
+            cx.out.protected.push(Protected { first, last, why });
+        }
     }
 }
 
 /// Resolves what was written. All errors are found, not the first.
 pub(super) fn resolve(
     file: Option<&Path>,
+    text: &str,
     written: &Written,
     errors: Vec<PolicyError>,
     request: &LoadRequest<'_>,
 ) -> Result<Resolved, Vec<PolicyError>> {
-    let mut cx = Context {
-        file: file.unwrap_or(Path::new("(built-in policy)")).to_owned(),
-        request,
-        out: Resolved { file: file.map(Path::to_owned), settings: written.settings, ..Resolved::default() },
-        errors,
-    };
+    let mut cx = Context::new(file, text, written, errors, request);
     let mut seen = HashMap::new();
     let ids =
         written.rules.iter().map(|r| (&r.id, r.place)).chain(written.feeds.iter().map(|f| (&f.id, f.place)));
     for (id, place) in ids.filter(|(id, _)| !id.is_empty()) {
-        if id == super::feed::builtin::ID {
-            let problem = "the id \"builtin\" belongs to the embedded feed".to_owned();
+        if builtin::IDS.contains(&id.as_str()) {
+            let problem = format!("the id \"{id}\" belongs to an embedded feed");
             cx.error(
                 place,
                 "`id`".to_owned(),
                 problem,
-                "choose another; builtin = false turns the embedded feed off",
+                "choose another; builtin = false and doh = \"off\" turn the embedded feeds off",
             );
         } else if let Some(first) = seen.insert(id, place) {
             let problem = format!("the id \"{id}\" is already used in line {}", first.line);
@@ -156,21 +195,19 @@ pub(super) fn resolve(
     }
 
     // Protected first: rules and feeds are checked against them.
-    cx.out.protected = protect::found(&request.system);
-    for text in &written.protected {
-        if let Some((first, last)) = cx.address(text, "`protected`").as_ref().and_then(ends) {
-            let why = format!("protected by line {} of the policy", text.place.line);
-            cx.out.protected.push(Protected { first, last, why });
-        }
-    }
+    protected(&mut cx, written);
     // Rules in the order in which they win: the file's own, its feeds, the embedded feed.
     written.rules.iter().for_each(|r| rules::rule(&mut cx, r));
     written.feeds.iter().for_each(|f| feeds::feed(&mut cx, f));
     if written.settings.builtin {
-        feeds::builtin(&mut cx);
+        feeds::builtin(&mut cx, &builtin::POOLS, None);
+        if let Some(action) = written.settings.doh {
+            feeds::builtin(&mut cx, &builtin::DOH, Some(action));
+        }
     }
     written.allows.iter().for_each(|a| allow::allow(&mut cx, a));
-    cx.out.protected_rule = cx.out.add_rule("protected", Verdict::Allow, RuleSource::Protected);
+    cx.out.protected_rule =
+        cx.out.add_rule("protected", Verdict::Allow, RuleSource::Protected, IndicatorClass::Pool);
 
     if !cx.errors.is_empty() {
         cx.errors.sort_by_key(|e| e.place);

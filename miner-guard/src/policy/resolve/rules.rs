@@ -17,8 +17,8 @@ pub(super) fn rule(cx: &mut Context<'_>, r: &Rule) {
         return;
     }
     let port_alone = r.ip.is_empty() && !r.port.is_empty();
-    let action = r.action.unwrap_or(if port_alone { Verdict::Alert } else { Verdict::Deny });
-    let index = cx.out.add_rule(&r.id, action, RuleSource::Rule(r.place.line));
+    let action = r.action.unwrap_or(if port_alone { Verdict::Alert } else { r.class.action() });
+    let index = cx.out.add_rule(&r.id, action, RuleSource::Rule(r.place.line), r.class);
     if file {
         files(cx, r, index, action);
         return;

@@ -21,7 +21,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     );
     assert_eq!(
         error("colour = 1\n"),
-        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, protected, rule, feed, allow"
+        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, doh, protected, rule, feed, allow"
     );
 }
 
@@ -105,7 +105,7 @@ fn rules_without_match_id_or_with_kinds_that_cannot_meet_are_refused() {
         ),
         (
             "id = \"builtin\"\nport = 1",
-            "config.toml:2:1: `id`: the id \"builtin\" belongs to the embedded feed; choose another; builtin = false turns the embedded feed off",
+            "config.toml:2:1: `id`: the id \"builtin\" belongs to an embedded feed; choose another; builtin = false and doh = \"off\" turn the embedded feeds off",
         ),
         (
             "id = \"a\"\nip = \"192.0.2.1\"\npath = \"/x\"",
@@ -224,7 +224,7 @@ fn a_feed_of_garbage_alone_is_an_error() {
         site.errors(),
         [
             "config.toml:4:8: feed \"f\": `path`: no line of f.txt can be used: line 1 \"<html>not found</html>\" is \
-          several words, and not a hosts-file line; check the file and its `format`: plain, hosts or csv"
+          several words, and not a hosts-file line; check the file and its `format`: plain, hosts, csv, misp or stix"
         ]
     );
 }
@@ -240,7 +240,7 @@ fn an_empty_feed_is_a_warning_at_first_and_refused_where_there_was_a_full_one() 
     assert_eq!(
         site.load_after(Some(&before)).unwrap_err(),
         ["config.toml:4:8: feed \"f\": `path`: f.txt lists nothing, and listed 1 indicators before; \
-          a download may have failed; restore it, or remove the feed"]
+          a download may have failed; restore it, remove the feed, or take it up with `miner-guard feed update --force`"]
     );
 }
 
@@ -254,7 +254,7 @@ fn a_feed_that_is_no_file_or_too_large_is_refused_without_reading_it() {
         site.errors(),
         [
             "config.toml:5:8: feed \"f\": `path`: f.txt is larger than 1 MiB; split it, or raise feed_mib in [limits]",
-            "config.toml:8:8: feed \"g\": `path`: /dev/zero is not a regular file; point it to a file of indicators",
+            "config.toml:8:8: feed \"g\": `path`: /dev/zero is not a regular file; point it to a file of indicators, or to a directory of such files",
         ]
     );
 }

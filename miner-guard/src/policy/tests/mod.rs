@@ -1,6 +1,7 @@
 //! Policies as operators write them, good and bad.
 
 mod bad_input;
+mod feeds;
 mod good;
 
 use super::{LoadRequest, Resolved, SystemFiles, load};
@@ -44,8 +45,13 @@ impl Site {
     }
 
     fn load_after(&self, previous: Option<&Resolved>) -> Result<Resolved, Vec<String>> {
+        self.load_with(&LoadRequest { previous, ..LoadRequest::default() })
+    }
+
+    /// Any request, about this site's policy.
+    fn load_with(&self, request: &LoadRequest<'_>) -> Result<Resolved, Vec<String>> {
         let file = self.0.join("config.toml");
-        load(&LoadRequest { file: Some(&file), previous, system: self.system() }).map_err(|all| {
+        load(&LoadRequest { file: Some(&file), system: self.system(), ..request.clone() }).map_err(|all| {
             let dir = format!("{}/", self.0.display());
             all.iter().map(|e| e.to_string().replace(&dir, "")).collect()
         })

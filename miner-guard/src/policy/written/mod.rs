@@ -5,6 +5,7 @@ mod read;
 use super::{
     compile::Ports,
     error::{Place, PolicyError},
+    resolved::IndicatorClass,
     settings::{Limits, OnStop, Settings, Watching},
 };
 use miner_guard_common::abi::verdict::{Mode, Verdict};
@@ -31,6 +32,7 @@ pub(super) struct Rule {
     pub path: Vec<At<String>>,
     pub sha256: Vec<At<String>>,
     pub md5: Vec<At<String>>,
+    pub class: IndicatorClass,
     pub action: Option<Verdict>,
     pub force: bool,
 }
@@ -42,6 +44,10 @@ pub enum Format {
     Lines,
     /// A header row that names its columns.
     Csv,
+    /// An event of MISP, a list of them, or a server's answer.
+    Misp,
+    /// A bundle of STIX 2.1.
+    Stix,
 }
 
 /// `[[feed]]`
@@ -50,8 +56,15 @@ pub(super) struct Feed {
     pub name: String,
     pub place: Place,
     pub id: String,
-    pub path: At<String>,
+    /// A path or a URL, by `fetched`.
+    pub source: At<String>,
+    pub fetched: bool,
+    /// Certificates that the URL's server is checked against, instead of the system's.
+    pub ca: Option<At<String>>,
+    pub every_hours: u64,
+    pub key: Option<At<String>>,
     pub format: Option<Format>,
+    pub class: IndicatorClass,
     pub action: Option<Verdict>,
     pub force: bool,
 }
@@ -80,6 +93,15 @@ const ACTIONS: &[(&str, Verdict)] = &[
     ("kill", Verdict::Kill),
     ("isolate", Verdict::Isolate),
 ];
+
+/// What happens on the embedded list of DoH and DoT servers.
+const DOH: &[(&str, Option<Verdict>)] =
+    &[("alert", Some(Verdict::Alert)), ("deny", Some(Verdict::Deny)), ("off", None)];
+
+const CLASSES: &[(&str, IndicatorClass)] = &[("pool", IndicatorClass::Pool), ("doh", IndicatorClass::Doh)];
+
+/// Hours between two fetches of a feed that does not say.
+const EVERY: u64 = 24;
 
 /// Keys of `[[allow]]`, in the order in which they are documented.
 pub(super) const ALLOW_KEYS: &[&str] =
@@ -139,6 +161,7 @@ fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
             .unwrap_or(default.mode),
         on_stop: table.choice("on_stop", &[("unload", OnStop::Unload), ("keep", OnStop::Keep)]),
         builtin: table.boolean("builtin").unwrap_or(default.builtin),
+        doh: table.choice("doh", DOH).unwrap_or(default.doh),
         limits,
         runtime,
     }
@@ -187,6 +210,7 @@ fn rule(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Rule {
         path: t.strings("path"),
         sha256: t.strings("sha256"),
         md5: t.strings("md5"),
+        class: t.choice("class", CLASSES).unwrap_or_default(),
         action: t.choice("action", ACTIONS),
         force: t.boolean("force").unwrap_or(false),
         place: t.place,
@@ -198,16 +222,49 @@ fn rule(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Rule {
 
 fn feed(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Option<Feed> {
     let (t, id) = named(source, entries, start, "feed");
-    let path = t.string("path");
-    if path.is_none() && !entries.iter().any(|(k, _)| k.get_ref() == "path") {
-        t.error(t.place, "path", "a feed without a file".to_owned(), "name the file: path = \"pools.txt\"");
+    let (path, url) = (t.string("path"), t.string("url"));
+    let given = |key| entries.iter().any(|(k, _)| k.get_ref() == key);
+    match (given("path"), given("url")) {
+        (false, false) => t.error(
+            t.place,
+            "path",
+            "a feed without a source".to_owned(),
+            "name the file or directory: path = \"pools.txt\"; or the URL: url = \"https://…\"",
+        ),
+        (true, true) => t.error(
+            t.place,
+            "url",
+            "a feed with both `path` and `url`".to_owned(),
+            "write one feed for each source",
+        ),
+        _ => {}
     }
-    let formats = [("plain", Format::Lines), ("hosts", Format::Lines), ("csv", Format::Csv)];
+    if let Some(url) = url.as_ref().filter(|u| !u.value.starts_with("https://")) {
+        let problem = format!("\"{}\" is not an https URL", url.value.escape_debug());
+        t.error(
+            url.place,
+            "url",
+            problem,
+            "over plain http anybody on the way can change the list: use https://",
+        );
+    }
+    let formats = [
+        ("plain", Format::Lines),
+        ("hosts", Format::Lines),
+        ("csv", Format::Csv),
+        ("misp", Format::Misp),
+        ("stix", Format::Stix),
+    ];
+    let fetched = url.is_some();
+    let (ca, key) = (t.string("ca"), t.string("key"));
+    let every_hours = t.number("every_hours", 1, 24 * 365).unwrap_or(EVERY);
     let format = t.choice("format", &formats);
+    let class = t.choice("class", CLASSES).unwrap_or_default();
     let action = t.choice("action", ACTIONS);
     let force = t.boolean("force").unwrap_or(false);
     t.finish();
-    Some(Feed { id, path: path?, format, action, force, place: t.place, name: t.name.clone() })
+    let (place, name, source) = (t.place, t.name.clone(), path.or(url)?);
+    Some(Feed { id, place, name, source, fetched, ca, every_hours, key, format, class, action, force })
 }
 
 fn allow(source: &Source<'_>, entries: &DeTable<'_>, start: usize, number: usize) -> Allow {

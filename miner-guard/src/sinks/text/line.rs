@@ -154,11 +154,13 @@ const fn tone(a: Action) -> Tone {
         | Action::Mining
         | Action::RecordsLost
         | Action::PolicyRefused
+        | Action::FeedRefused
         | Action::CanaryFailed => Tone::Trouble,
         Action::ConnectionAllowed | Action::ExecAllowed => Tone::Dim,
         Action::GuardStarted
         | Action::ModeChanged
         | Action::PolicyReloaded
+        | Action::FeedUpdated
         | Action::CanaryPassed
         | Action::GuardStopped => Tone::Calm,
     }
