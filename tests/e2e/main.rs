@@ -4,6 +4,7 @@
 //! that tries a route.
 
 mod bad_input;
+mod cases;
 mod commands;
 mod connect_routes;
 mod crash;
@@ -61,6 +62,7 @@ fn further_cases() -> Vec<Trial> {
         miner::cases(),
         runtime::cases(),
         payloads::cases(),
+        cases::cases(),
     ]
     .into_iter()
     .flatten()

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     control::{
-        Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate, FeedUpdateRequest, ModeReply,
-        ModeRequest, PolicyList, ReloadReply, Status,
+        CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate, FeedUpdateRequest,
+        ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,
@@ -150,6 +150,22 @@ impl Client {
     /// See [`ClientError`].
     pub fn explain(&self, thing: &str) -> Result<Explanation, ClientError> {
         self.json("GET", &format!("/v1/explain?thing={}", percent(thing)), None)
+    }
+
+    /// All open cases.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn cases(&self) -> Result<CaseList, ClientError> {
+        self.json("GET", "/v1/cases", None)
+    }
+
+    /// One case.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn case(&self, id: &str) -> Result<CaseView, ClientError> {
+        self.json("GET", &format!("/v1/case?id={}", percent(id)), None)
     }
 
     /// The figures, in the text format of Prometheus.

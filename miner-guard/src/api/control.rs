@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::names;
+pub use crate::event::case::view::{CaseList, CaseView};
 
 /// What the daemon's loop is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub enum Command {
     FeedUpdate(FeedUpdateRequest),
     /// Why would this address, `address:port`, domain, path or pid be stopped? Answered by [`Reply::Explanation`].
     Explain(String),
+    /// All open cases. Answered by [`Reply::Cases`].
+    Cases,
+    /// One case. Answered by [`Reply::Case`].
+    Case(String),
 }
 
 /// What the daemon's loop answers.
@@ -51,6 +56,10 @@ pub enum Reply {
     FeedUpdate(FeedUpdate),
     /// To [`Command::Explain`].
     Explanation(Box<Explanation>),
+    /// To [`Command::Cases`].
+    Cases(CaseList),
+    /// To [`Command::Case`].
+    Case(Box<CaseView>),
 }
 
 /// A command, and where its answer goes.
@@ -156,6 +165,9 @@ pub struct Status {
     pub kernel: String,
     /// Active LSMs, comma-separated.
     pub lsm: String,
+    /// GPUs, or `no GPU` and why.
+    #[serde(default)]
+    pub gpu: String,
 }
 
 /// One hook.
@@ -374,7 +386,7 @@ pub struct RuleView {
 }
 
 /// Why something would be stopped, or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// What was asked, as understood.
     pub thing: String,
@@ -394,4 +406,7 @@ pub struct Explanation {
     pub origin: Option<String>,
     /// The questions in their order, each with its answer: for a person to follow.
     pub steps: Vec<String>,
+    /// The case that a live process belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Box<CaseView>>,
 }

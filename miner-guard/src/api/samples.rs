@@ -55,6 +55,7 @@ pub(crate) fn status() -> Status {
         pin_dir: "/sys/fs/bpf/miner-guard".into(),
         kernel: "6.1.0".into(),
         lsm: "lockdown,apparmor".into(),
+        gpu: "no GPU".into(),
     }
 }
 
@@ -99,6 +100,8 @@ fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
             let feed = FeedOutcome { id: id.unwrap_or("site".into()), outcome, used: 3, refused: 0, why };
             Reply::FeedUpdate(FeedUpdate { generation: 8, feeds: vec![feed] })
         }
+        Command::Cases => Reply::Cases(CaseList { cases: Vec::new(), evicted: 3 }),
+        Command::Case(id) => return Err(CommandError::Request(format!("there is no case `{id}`"))),
         Command::Explain(thing) if thing == "?" => {
             return Err(CommandError::Request("`?` is no address, domain, path or pid".into()));
         }
@@ -111,6 +114,7 @@ fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
             rule: Some("lab-pool".into()),
             origin: Some("config.toml:3".into()),
             steps: vec!["protected destination: no".into(), "listed address: yes".into()],
+            case: None,
         })),
     })
 }

@@ -68,6 +68,8 @@ pub async fn serve(bound: Bound, commands: Commands, hub: Hub) -> io::Result<()>
         .route("/v1/feeds", get(feeds))
         .route("/v1/feeds/update", post(update_feeds))
         .route("/v1/explain", get(explain))
+        .route("/v1/cases", get(cases))
+        .route("/v1/case", get(case))
         .route("/v1/events", get(events))
         .route("/metrics", get(prometheus))
         .fallback(async || refuse(StatusCode::NOT_FOUND, FailureKind::Request, "no such path"))
@@ -207,6 +209,22 @@ async fn explain(State(app): Shared, query: Result<Query<Thing>, QueryRejection>
             answer(&app, Command::Explain(thing)).await
         }
         Ok(_) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, "nothing to explain, or too much"),
+        Err(e) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
+    }
+}
+
+async fn cases(State(app): Shared) -> Response {
+    answer(&app, Command::Cases).await
+}
+
+#[derive(Deserialize)]
+struct CaseId {
+    id: String,
+}
+
+async fn case(State(app): Shared, query: Result<Query<CaseId>, QueryRejection>) -> Response {
+    match query {
+        Ok(Query(CaseId { id })) => answer(&app, Command::Case(id)).await,
         Err(e) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
     }
 }

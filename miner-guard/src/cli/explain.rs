@@ -50,7 +50,12 @@ fn text(e: &Explanation, colour: Colour) -> String {
     for (at, step) in e.steps.iter().enumerate() {
         head.push(vec![plain(if at == 0 { "because" } else { "" }), plain(step)]);
     }
-    table::rows(&head, colour)
+    let mut out = table::rows(&head, colour);
+    if let Some(case) = &e.case {
+        out.push('\n');
+        out.push_str(&super::cases::show(case, colour));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -69,6 +74,7 @@ mod tests {
             rule: Some("lab".into()),
             origin: Some("config.toml:3".into()),
             steps: vec!["protected: no".into(), "listed address: yes".into()],
+            case: None,
         };
         assert_eq!(
             text(&e, Colour::NEVER),

@@ -2,6 +2,7 @@
 //!
 //! Every command returns an [`Exit`] or a [`CliError`]; both meet their exit status and their words in `error`.
 
+mod cases;
 mod check;
 mod completions;
 mod doctor;
@@ -88,6 +89,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Say what the policy would have denied in a capture or in yesterday's events, and by which rule
     Replay(replay::ReplayArgs),
+    /// Show what was found about processes: the evidence, what it adds up to, what was done
+    Cases(cases::CasesArgs),
     /// Show events as they happen
     Events(events::EventsArgs),
     /// Show what this kernel can enforce, proven in a scratch cgroup
@@ -140,6 +143,7 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
         Command::Feed(args) => feed::run(global, args, ui),
         Command::Explain(args) => explain::run(global, args, ui),
         Command::Replay(args) => replay::run(global, args, ui),
+        Command::Cases(args) => cases::run(global, args, ui),
         Command::Events(args) => events::run(global, args, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Unload(args) => unload::run(global, args, ui),

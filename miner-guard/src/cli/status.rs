@@ -94,6 +94,7 @@ fn text(s: &Status, colour: Colour) -> String {
     }
     head.push(vec![plain("pins"), plain(&s.pin_dir)]);
     head.push(vec![plain("kernel"), plain(format!("{}, LSMs {}", s.kernel, s.lsm))]);
+    head.push(vec![plain("gpu"), plain(&s.gpu)]);
     if let Some(note) = &s.domains_note {
         head.push(vec![plain("note"), toned(note, Tone::Attention)]);
     }
@@ -144,6 +145,7 @@ lost         ring-connect 2
 aggregated   9 (counted in other events)
 pins         /sys/fs/bpf/miner-guard
 kernel       6.1.0, LSMs lockdown,apparmor
+gpu          no GPU
 note         113 domains take no effect yet
 hooks
   connect4  attached

@@ -67,6 +67,8 @@ impl Guard {
             Command::FeedUpdate(_) => {
                 Err(CommandError::Internal("an update was asked for in the wrong place".into()))
             }
+            Command::Cases => Ok(Reply::Cases(self.teller.cases.list())),
+            Command::Case(id) => self.teller.cases.view(&id).map(|c| Reply::Case(Box::new(c))),
             Command::Explain(thing) => self.explain(&thing).map(|e| Reply::Explanation(Box::new(e))),
         }
     }
@@ -160,6 +162,7 @@ impl Guard {
             pin_dir: self.options.pin_dir.display().to_string(),
             kernel: self.preflight.release.clone(),
             lsm: self.preflight.lsm.clone(),
+            gpu: self.gpus.describe(),
         }
     }
 
@@ -176,7 +179,10 @@ impl Guard {
         if let Ok(pid) = thing.strip_prefix("pid:").unwrap_or(thing).parse::<u32>()
             && std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
-            return self.explain_file(thing, "pid", std::path::Path::new(&format!("/proc/{pid}/exe")));
+            let mut said =
+                self.explain_file(thing, "pid", std::path::Path::new(&format!("/proc/{pid}/exe")))?;
+            said.case = self.teller.cases.of_pid(pid).map(Box::new);
+            return Ok(said);
         }
         if thing.starts_with(['/', '.']) {
             return self.explain_file(thing, "path", std::path::Path::new(thing));
@@ -208,6 +214,7 @@ impl Guard {
             rule: rule.map(|r| r.id.clone()),
             origin: rule.map(|r| origin(&self.policy, r)),
             steps: judged.evidence,
+            case: None,
         })
     }
 }
@@ -251,6 +258,7 @@ pub fn explain_question(
         origin: e.rule.as_ref().map(|r| origin(policy, r)),
         rule: e.rule.map(|r| r.id),
         steps,
+        case: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! What watching a running program found → an event. Nothing is done about it here.
+//! What watching a running program found → an event, and evidence of a case: what is done about it is done there.
 
 use std::path::Path;
 
@@ -54,9 +54,10 @@ impl Guard {
         };
         let head = Decision::about(found.pid, found.tid, found.uid, found.cgroup, found.time_ns, self.mode);
         let source = self.teller.source_of(&head);
-        let evidence = found.evidence.into_iter().map(|e| e.text).collect();
+        let evidence = found.evidence.iter().map(|e| e.text.clone()).collect();
         let at = self.teller.wall(found.time_ns);
-        let event = Event::of_running(at, self.teller.host(), action, &head, source, evidence);
+        let mut event = Event::of_running(at, self.teller.host(), action, &head, source, evidence);
+        self.teller.cases.join(&mut event, &found.evidence);
         self.teller.write(event);
     }
 

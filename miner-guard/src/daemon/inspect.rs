@@ -22,10 +22,13 @@ use miner_guard_common::abi::{
 
 use super::rules::FileRules;
 use crate::{
-    event::{decode::ExecRecord, model::Finding},
+    event::{decode::ExecRecord, enrich::proc_root::ProcRoot, model::Finding},
     identify::{self, Class, Digests, Identifier, hex},
     kernel::canary::file_id,
-    respond::kill::{NotKilled, kill},
+    respond::{
+        bundle::Captured,
+        kill::{NotKilled, kill},
+    },
 };
 
 /// Starts waiting to be inspected: more than this are let go and counted.
@@ -42,6 +45,8 @@ pub struct Inspected {
     pub finding: Option<Finding>,
     /// Index of the rule that decided, 0 for the guard's own identification.
     pub rule: u32,
+    /// What was taken of the process before it was killed.
+    pub captured: Option<Box<Captured>>,
 }
 
 /// The inspecting threads.
@@ -102,7 +107,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     // The process may be gone, or run another program by now: then the path it gave is tried, and only the same
     // file counts.
     let Some(started) = open(&exe).filter(|f| same(&record.file, f)).or_else(|| named(&proc, &record)) else {
-        return Inspected { record, remember: Vec::new(), finding: None, rule: 0 };
+        return Inspected { record, remember: Vec::new(), finding: None, rule: 0, captured: None };
     };
     let loaded = is_loader(&started).then(|| loaded_file(&proc, &record));
     let (judged, remember) = match &loaded {
@@ -128,13 +133,16 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     };
     let remember =
         remember.into_iter().filter(|(f, ..)| keeps_its_identity(f)).map(|(_, id, v)| (id, v)).collect();
+    let mut captured = None;
     let finding = (judged.verdict != Verdict::Allow).then(|| {
         let exempt = record.head.reason == Reason::Exempt;
         let stop =
             judged.verdict.stops() && record.head.mode == Mode::Enforce && !exempt && !record.head.enforced;
         let mut evidence = judged.evidence;
+        let is_it = || open(&exe).is_some_and(|f| same(&record.file, &f));
+        captured = (stop && is_it()).then(|| Box::new(Captured::of(pid, &ProcRoot::default())));
         let killed = stop
-            && match kill(pid, || open(&exe).is_some_and(|f| same(&record.file, &f))) {
+            && match kill(pid, is_it) {
                 Ok(()) => true,
                 Err(NotKilled::Gone) => false,
                 Err(e) => {
@@ -150,7 +158,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
             killed,
         }
     });
-    Inspected { record, remember, finding, rule: judged.rule }
+    Inspected { record, remember, finding, rule: judged.rule, captured }
 }
 
 impl Judged {

@@ -1,14 +1,18 @@
 //! The running guard: start, prove, then one loop that takes records, commands and signals.
 //!
 //! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files and [`watch`] at
-//! running programs, on threads of their own; [`control`] answers the API. The loop alone owns the kernel tables.
+//! running programs, on threads of their own; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what
+//! is due. The loop alone owns the kernel tables.
 
+mod cases;
 mod control;
 mod feeds;
 mod found;
 mod inspect;
 mod memory;
+mod respond;
 mod rules;
+mod spare;
 mod start;
 mod tell;
 mod watch;

@@ -22,6 +22,7 @@ use super::{
     found,
     inspect::{Inspected, Inspectors, SharedRules},
     memory,
+    respond::Responder,
     rules::{FileRules, RuleBook},
     tell::Teller,
     unload_at_stop,
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     api::hub::Hub,
     event::model::Action,
-    identify::RULES_VERSION,
+    identify::{RULES_VERSION, gpu::Gpus},
     kernel::{
         KernelError,
         canary::{self, file_id},
@@ -64,6 +65,9 @@ pub struct Guard {
     pub(super) started: Instant,
     pub(super) teller: Teller,
     pub(super) inspectors: Inspectors,
+    pub(super) responder: Responder,
+    pub(super) gpus: Gpus,
+    pub(super) gpus_at: Instant,
     pub(super) file_rules: SharedRules,
     pub(super) key: SipKey,
     pub(super) feeds: Feeds,
@@ -107,9 +111,13 @@ impl Guard {
         let exempt = cgroups::find(&preflight.cgroup_root, &policy.allowed.tasks);
         publish(&mut tables, &policy, &exempt, &request(generation, mode, key, &scratch))?;
         teller.policy(generation, RuleBook::new(Arc::clone(&policy)));
+        teller.cases.set(policy.settings.case);
         let file_rules: SharedRules = Arc::new(Mutex::new(Arc::new(FileRules::of(&policy))));
         let inspectors = Inspectors::start(Arc::clone(&file_rules), report)
             .map_err(|e| DaemonError::Io("starting the inspecting threads", e))?;
+
+        let responder =
+            Responder::start().map_err(|e| DaemonError::Io("starting the responding thread", e))?;
 
         let load::Attached { hooks, runtime } = programs.attach(&preflight, &instance, &guarded)?;
         let proof = canary::prove(&mut tables, &scratch)?;
@@ -134,6 +142,9 @@ impl Guard {
             started: Instant::now(),
             teller,
             inspectors,
+            responder,
+            gpus: Gpus::find(),
+            gpus_at: Instant::now(),
             file_rules,
             key,
             feeds: Feeds::new(&options.state_dir, feed_news),
@@ -158,6 +169,7 @@ impl Guard {
         self.generation = next;
         self.mode = mode;
         self.teller.policy(next, RuleBook::new(Arc::clone(&policy)));
+        self.teller.cases.set(policy.settings.case);
         let rules = Arc::new(FileRules::of(&policy));
         *self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = rules;
         self.policy = policy;

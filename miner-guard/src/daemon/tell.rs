@@ -9,7 +9,7 @@ use miner_guard_common::abi::{
     verdict::{Mode, Reason, Verdict},
 };
 
-use super::{RunOptions, inspect::Inspected, rules::RuleBook, start::Guard};
+use super::{RunOptions, cases::Cases, inspect::Inspected, rules::RuleBook, start::Guard};
 use crate::{
     api::hub::Hub,
     event::{
@@ -31,6 +31,8 @@ pub struct Teller {
     clock: Clock,
     out: Stream<io::Stdout>,
     hub: Hub,
+    /// Evidence, joined.
+    pub cases: Cases,
     /// The policies of the newest generations: a record may be a little older than a reload.
     policies: Vec<(u64, Arc<RuleBook>)>,
     /// Records that the kernel had held back when the flood table was last seen empty.
@@ -56,6 +58,7 @@ impl Teller {
             clock: Clock::read(),
             out: Stream::new(io::stdout(), options.format.clone()),
             hub,
+            cases: Cases::start(options),
             policies: Vec::new(),
             held_seen: 0,
             told_losses: BTreeMap::new(),
@@ -104,7 +107,8 @@ impl Teller {
             // Older than what is kept: told without its rule's name.
             None => &(),
         };
-        let event = self.enricher.event(e, names, finding, &self.clock);
+        let mut event = self.enricher.event(e, names, finding, &self.clock);
+        self.cases.witness(&mut event, e.record.head(), finding);
         self.write(event);
     }
 
@@ -191,6 +195,7 @@ impl Guard {
         if let Some(finding) = &done.finding {
             let mut record = done.record;
             record.head.rule = done.rule;
+            self.teller.cases.captured = done.captured;
             let emission = Emission { record: Record::Exec(record), suppressed: 0, scope: Scope::Same };
             self.teller.emit(&emission, Some(finding));
         }
@@ -206,6 +211,8 @@ impl Guard {
     pub(super) fn tick(&mut self) {
         let now = monotonic_ns();
         self.tell_counts(now, now.saturating_sub(FLOOD_WINDOW_NS));
+        self.teller.cases.tick();
+        self.look_at_gpus();
     }
 
     /// Counts held in the kernel are told of windows that began before `windows_before_ns`.
@@ -250,6 +257,8 @@ impl Guard {
         }
         // Nobody comes later for the windows that are still open.
         self.tell_counts(monotonic_ns(), u64::MAX);
+        self.respond();
+        self.teller.cases.keep();
     }
 
     /// Everything lost so far, by cause; what was only aggregated is no loss.
@@ -271,6 +280,7 @@ impl Guard {
 
     /// Writes what was gathered.
     pub(super) fn flush(&mut self) {
+        self.respond();
         self.teller.flush();
     }
 
@@ -290,6 +300,7 @@ impl Guard {
         let before = std::mem::replace(&mut self.mode, mode);
         self.generation = next;
         self.teller.same_policy(next);
+        self.teller.cases.set(self.policy.settings.case);
         self.news(Action::ModeChanged, format!("{} → {}", before.name(), mode.name()), Vec::new());
         Ok(true)
     }

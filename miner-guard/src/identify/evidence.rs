@@ -69,7 +69,7 @@ kinds! {
     /// The policy lists the file by its path or hash.
     Listed => Binary, "listed";
     /// RandomX's signature: all four rounding modes, in proportion. Reported anew with each window that shows it: the
-    /// case measures for how long it has held.
+    /// case measures for how long it has held. [`Strength::Strong`]: the reporter has seen enough.
     RoundingModes => Runtime, "rounding-modes";
     /// Code of the shape that RandomX's compiler writes.
     JitShape => Runtime, "jit-shape";

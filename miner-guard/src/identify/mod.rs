@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod digest;
 mod elf;
 pub mod evidence;
+pub mod gpu;
 mod judge;
 mod matcher;
 mod memory;

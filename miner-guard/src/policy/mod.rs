@@ -41,7 +41,7 @@ pub use error::{Place, PolicyError};
 pub use names::Names;
 pub use protect::{Protected, SystemFiles};
 pub use resolved::{IndicatorClass, Resolved, RuleInfo, RuleSource};
-pub use settings::{Limits, OnStop, Settings};
+pub use settings::{CaseSettings, Limits, OnMining, OnStop, RespondSettings, Settings};
 
 use compile::{CompileError, CompileRequest, Image, Listed};
 use std::path::Path;

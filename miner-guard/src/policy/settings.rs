@@ -27,6 +27,54 @@ pub struct Watching {
     pub sustain_s: u64,
 }
 
+/// `[case]`: how evidence is weighed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaseSettings {
+    /// Evidence weighs half as much after so many seconds.
+    pub half_life_s: u64,
+    /// An instruction mix must hold for so many seconds to be `hashing-heavy`.
+    pub sustain_s: u64,
+    /// RandomX's rounding modes, without the shape of its code, must hold for so many seconds to be `mining`.
+    pub hold_s: u64,
+}
+
+impl Default for CaseSettings {
+    fn default() -> Self {
+        Self { half_life_s: 3600, sustain_s: 180, hold_s: 20 }
+    }
+}
+
+/// What is done about a case that is `mining`, in enforce mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMining {
+    /// It is told.
+    Alert,
+    /// Its processes are killed.
+    #[default]
+    Kill,
+    /// Accepted for later: it is told, as with [`OnMining::Alert`], since nothing isolates a cgroup yet.
+    Isolate,
+}
+
+/// `[respond]`: what is done about a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RespondSettings {
+    /// `mining`
+    pub mining: OnMining,
+    /// Where a miner talked to is denied to all for so many hours; 0: it is not learned.
+    pub learn_h: u64,
+    /// Evidence bundles that are kept, the oldest out; 0: none is made.
+    pub bundles: u64,
+    /// Largest bundle, MiB.
+    pub bundle_mib: u64,
+}
+
+impl Default for RespondSettings {
+    fn default() -> Self {
+        Self { mining: OnMining::Kill, learn_h: 24, bundles: 32, bundle_mib: 64 }
+    }
+}
+
 /// The settings of a policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -42,6 +90,10 @@ pub struct Settings {
     pub limits: Limits,
     /// `[runtime]`
     pub runtime: Watching,
+    /// `[case]`
+    pub case: CaseSettings,
+    /// `[respond]`
+    pub respond: RespondSettings,
 }
 
 impl Default for Settings {
@@ -53,6 +105,8 @@ impl Default for Settings {
             doh: Some(Verdict::Alert),
             limits: Limits { feed_mib: 512 },
             runtime: Watching { enabled: true, sustain_s: 120 },
+            case: CaseSettings::default(),
+            respond: RespondSettings::default(),
         }
     }
 }

@@ -5,8 +5,12 @@ use super::{
     text::{colour::Colour, line::Line},
 };
 use crate::event::{
+    case::Class,
     decode::{Decision, decode},
-    model::{Action, Container, Event, Finding, GuardNews, Host, ProcessRef, Scope, Source, Told},
+    model::{
+        Action, CaseNews, CaseRef, Container, Event, Finding, GuardNews, Host, Process, ProcessRef, Scope,
+        Source, Thread, Told,
+    },
     rules::RuleInfo,
     samples,
 };
@@ -132,6 +136,28 @@ fn guard(action: Action, message: &str) -> Event {
     Event::of_guard(at(), Some(&host()), news)
 }
 
+fn case(action: Action, message: &str, verdict: Verdict, done: bool) -> Event {
+    let news = CaseNews {
+        action,
+        mode: Mode::Enforce,
+        generation: 4,
+        message: message.into(),
+        evidence: vec!["reached for 192.0.2.5:3333, listed by builtin".into()],
+        case: CaseRef { id: "6ae8a1f3-7".into(), class: Some(Class::Mining) },
+        verdict,
+        done,
+        process: matches!(action, Action::CaseClassified).then(|| Process {
+            pid: 4242,
+            name: "xmrig".into(),
+            executable: Some("/tmp/.x/xmrig".into()),
+            thread: Thread { id: 4242, name: "xmrig".into() },
+            ..Process::default()
+        }),
+        cgroup: Some("/system.slice/cron.service".into()),
+    };
+    Event::of_case(at(), Some(&host()), news)
+}
+
 /// One event of each action.
 fn one_of_each() -> Vec<Event> {
     use {Mode::*, Verdict::*};
@@ -176,6 +202,18 @@ fn one_of_each() -> Vec<Event> {
                0 % are floating point (likelihood 0.99), and it moved 0 kB of data a second of processor time",
             ],
         ),
+        case(
+            Action::CaseClassified,
+            "case 6ae8a1f3-7 is mining: xmrig (pid 4242) would be killed",
+            Kill,
+            false,
+        ),
+        case(
+            Action::PersistenceFound,
+            "the miner of case 6ae8a1f3-7 came back 4 times within a minute: systemd unit cron.service",
+            Alert,
+            false,
+        ),
         Event::of_loss(at(), Some(&host()), BTreeMap::from([("ring-connect", 1204), ("ring-exec", 3)]))
             .unwrap(),
         guard(Action::GuardStarted, "8 programs attached to /sys/fs/cgroup, 5,114 indicators"),
@@ -195,6 +233,7 @@ fn one_of_each() -> Vec<Event> {
     let flood = &mut all[0];
     flood.miner_guard.suppressed = 4711;
     flood.miner_guard.suppressed_scope = Some(Scope::Same);
+    flood.miner_guard.case = Some(CaseRef { id: "6ae8a1f3-7".into(), class: Some(Class::PoolContact) });
     let boxed = &mut all[1];
     boxed.container = Some(Container {
         id: "4f5e2c0b7a9d8e6f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081".into(),

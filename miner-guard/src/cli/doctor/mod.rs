@@ -22,6 +22,8 @@ struct Diagnosis {
     kernel: String,
     architecture: &'static str,
     lsm: String,
+    /// GPUs, or `no GPU` and why.
+    gpu: String,
     lockdown: String,
     cgroup_root: String,
     hooks: Vec<HookState>,
@@ -70,6 +72,7 @@ fn diagnose(global: &Global, preflight: Preflight, states: trial::States, proof:
         kernel: preflight.release,
         architecture: std::env::consts::ARCH,
         lsm: preflight.lsm,
+        gpu: crate::identify::gpu::Gpus::find().describe(),
         lockdown: preflight.lockdown,
         cgroup_root: preflight.cgroup_root.display().to_string(),
         hooks: states.into_iter().map(|(hook, state)| hook_state(hook.name, hook.without, state)).collect(),
@@ -101,6 +104,7 @@ fn text(d: &Diagnosis, colour: Colour) -> String {
         vec![plain("kernel"), plain(format!("{} ({})", d.kernel, d.architecture))],
         vec![plain("LSMs"), or_none(&d.lsm)],
         vec![plain("lockdown"), or_none(&d.lockdown)],
+        vec![plain("GPU"), plain(&d.gpu)],
         vec![plain("cgroups"), plain(&d.cgroup_root)],
         vec![plain("connect"), half(&d.connect)],
         vec![plain("exec"), half(&d.exec)],
@@ -120,6 +124,7 @@ mod tests {
             kernel: "6.1.0".into(),
             architecture: "x86_64",
             lsm: String::new(),
+            gpu: "no GPU".into(),
             lockdown: "none".into(),
             cgroup_root: "/sys/fs/cgroup".into(),
             hooks: vec![
@@ -140,6 +145,7 @@ mod tests {
 kernel    6.1.0 (x86_64)
 LSMs      unknown
 lockdown  none
+GPU       no GPU
 cgroups   /sys/fs/cgroup
 connect   proven: denied with EPERM
 exec      NOT PROVEN: it ran

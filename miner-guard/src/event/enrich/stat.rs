@@ -3,6 +3,9 @@
 /// Bytes that `stat` can have: 52 numbers and a name.
 pub const LIMIT: u64 = 4096;
 
+/// Of the flags: <linux/sched.h>.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
 /// What events need of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -10,6 +13,10 @@ pub struct Stat {
     pub comm: Vec<u8>,
     /// Parent process.
     pub ppid: u32,
+    /// Process group.
+    pub pgrp: u32,
+    /// A thread of the kernel's own.
+    pub kernel: bool,
     /// Start, clock ticks since boot (`CLOCK_BOOTTIME`).
     pub start_ticks: u64,
 }
@@ -24,8 +31,10 @@ pub fn parse(bytes: &[u8]) -> Option<Stat> {
     // Fields are numbered from 1: `rest` begins with field 3, the state.
     let mut fields = rest.split_ascii_whitespace().skip(1);
     let ppid = fields.next()?.parse().ok()?;
-    let start_ticks = fields.nth(22 - 5)?.parse().ok()?;
-    Some(Stat { comm, ppid, start_ticks })
+    let pgrp = fields.next()?.parse().ok()?;
+    let flags: u32 = fields.nth(9 - 6)?.parse().ok()?;
+    let start_ticks = fields.nth(22 - 10)?.parse().ok()?;
+    Some(Stat { comm, ppid, pgrp, kernel: flags & PF_KTHREAD != 0, start_ticks })
 }
 
 #[cfg(test)]
@@ -39,7 +48,10 @@ mod tests {
     fn a_name_with_parentheses_and_newlines_does_not_shift_the_fields() {
         let text = format!("4242 (a) R 1 2\n) b) {TAIL}\n");
         let stat = parse(text.as_bytes()).unwrap();
-        assert_eq!(stat, Stat { comm: b"a) R 1 2\n) b".to_vec(), ppid: 612, start_ticks: 987_654 });
+        assert_eq!(
+            stat,
+            Stat { comm: b"a) R 1 2\n) b".to_vec(), ppid: 612, pgrp: 1, kernel: false, start_ticks: 987_654 }
+        );
     }
 
     #[test]

@@ -64,10 +64,14 @@ actions! {
     ExecNotStopped => "exec-not-stopped", "NOT STOPPED", "alert", &["process", "malware"], &["start", "allowed"], Some("success");
     /// Clean, exempt or not yet identified.
     ExecAllowed => "exec-allowed", "allow", "event", &["process"], &["start", "allowed"], Some("success");
-    /// What a running process does is mining, as far as its code and registers can say. Nothing was done about it.
+    /// What a running process does is mining, as far as its code and registers can say. What is done about it is told of its case.
     Mining => "mining", "MINING", "alert", &["process", "malware"], &["info"], None;
     /// What a running process does is hashing or the like, and it has gone on for long.
     HashingHeavy => "hashing-heavy", "alert", "alert", &["process"], &["info"], None;
+    /// A case was taken for something worse than before, or enforce would have acted on it.
+    CaseClassified => "case-classified", "CASE", "alert", &["process", "malware"], &["info"], None;
+    /// A miner comes back each time that it is killed, and this is who brings it.
+    PersistenceFound => "persistence-found", "PERSISTS", "alert", &["process", "malware"], &["info"], None;
     /// Records were lost; the causes are counted.
     RecordsLost => "records-lost", "LOSS", "pipeline_error", &["host"], &["error"], None;
     /// Enforcement (or observation) is in place.

@@ -1,6 +1,7 @@
 //! `miner_guard.*`: what ECS has no name for.
 
 use super::fields::ProcessRef;
+use crate::event::case::Class;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -25,6 +26,16 @@ pub enum Scope {
     Process,
     /// User, cgroup and rule: too many processes to tell each.
     Crowd,
+}
+
+/// `miner_guard.case.*`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CaseRef {
+    /// The case to which the evidence of this event was added.
+    pub id: String,
+    /// What it is taken for; absent while there is not enough for a class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
 }
 
 /// `miner_guard.*`
@@ -84,6 +95,9 @@ pub struct Guard {
     /// Ancestors, the parent first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ancestry: Vec<ProcessRef>,
+    /// The case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseRef>,
     /// Sentences a person can check.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,

@@ -24,8 +24,8 @@ pub use fields::{
     About, Container, Destination, Dns, Ecs, File, Group, Hash, Host, Indicator, Name, Network, Process,
     ProcessRef, Rule, Thread, Threat, Tls, TlsClient, User,
 };
-pub use guard::{Guard, Scope, StoppedBy};
-pub use own::GuardNews;
+pub use guard::{CaseRef, Guard, Scope, StoppedBy};
+pub use own::{CaseNews, GuardNews};
 pub use strings::{LONGEST, lossy};
 
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
 //! Events in which the guard tells of itself.
 
-use super::{Action, Ecs, Event, Guard, Host};
+use super::{Action, CaseRef, Ecs, Event, Guard, Host, Process, StoppedBy};
 use jiff::Timestamp;
-use miner_guard_common::abi::verdict::Mode;
+use miner_guard_common::abi::verdict::{Mode, Verdict};
 use std::collections::BTreeMap;
 
 /// What the guard has to tell of itself.
@@ -20,7 +20,52 @@ pub struct GuardNews {
     pub evidence: Vec<String>,
 }
 
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub struct CaseNews {
+    /// [`Action::CaseClassified`], [`Action::ProcessKilled`] …
+    pub action: Action,
+    /// Mode in force.
+    pub mode: Mode,
+    /// Generation in force.
+    pub generation: u64,
+    /// One sentence.
+    pub message: String,
+    /// Sentences a person can check.
+    pub evidence: Vec<String>,
+    /// The case.
+    pub case: CaseRef,
+    /// What is done in enforce mode.
+    pub verdict: Verdict,
+    /// It was done.
+    pub done: bool,
+    /// The process that it is about.
+    pub process: Option<Process>,
+    /// Where.
+    pub cgroup: Option<String>,
+}
+
 impl Event {
+    /// An event about a case.
+    #[must_use]
+    pub fn of_case(at: Timestamp, host: Option<&Host>, news: CaseNews) -> Self {
+        let guard = Guard {
+            mode: Some(news.mode.name()),
+            generation: Some(news.generation),
+            verdict: Some(news.verdict.name()),
+            enforced: Some(news.done),
+            stopped_by: news.done.then_some(StoppedBy::Daemon),
+            reason: news.case.class.map(|c| c.name()),
+            case: Some(news.case),
+            evidence: news.evidence,
+            cgroup: news.cgroup,
+            ..Guard::default()
+        };
+        let mut event = Self::bare(at, host, news.action, news.message, guard);
+        event.process = news.process;
+        event
+    }
+
     /// An event of the guard itself.
     #[must_use]
     pub fn of_guard(at: Timestamp, host: Option<&Host>, news: GuardNews) -> Self {

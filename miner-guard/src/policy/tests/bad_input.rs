@@ -21,7 +21,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     );
     assert_eq!(
         error("colour = 1\n"),
-        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, doh, protected, rule, feed, allow"
+        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, doh, case, respond, protected, rule, feed, allow"
     );
 }
 
@@ -282,4 +282,20 @@ proptest::proptest! {
         site.write("config.toml", &text);
         let _ = site.load_after(None);
     }
+}
+
+#[test]
+fn a_bad_setting_of_cases_or_responses_is_refused_where_it_stands() {
+    assert_eq!(
+        error("[case]\nhalf_life_s = 0\n"),
+        "config.toml:3:15: case: `half_life_s`: 0 is out of range; write a number from 1 to 31622400"
+    );
+    assert_eq!(
+        error("[respond]\nmining = \"deny\"\n"),
+        "config.toml:3:10: respond: `mining`: \"deny\" is not known here; write \"alert\" or \"kill\" or \"isolate\""
+    );
+    assert_eq!(
+        error("[respond]\nbundels = 1\n"),
+        "config.toml:3:1: respond: `bundels`: unknown key; did you mean `bundles`?"
+    );
 }

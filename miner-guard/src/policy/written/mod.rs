@@ -1,6 +1,7 @@
 //! The policy file as written: every value with its place, none of them understood yet beyond its type.
 
 mod read;
+mod respond;
 
 use super::{
     compile::Ports,
@@ -164,6 +165,8 @@ fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
         doh: table.choice("doh", DOH).unwrap_or(default.doh),
         limits,
         runtime,
+        case: respond::case(table, source),
+        respond: respond::respond(table, source),
     }
 }
 

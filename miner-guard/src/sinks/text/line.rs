@@ -95,6 +95,7 @@ impl Line {
         say("container", e.container.as_ref().map(|c| c.id.get(..12).unwrap_or(&c.id)));
         say("unit", g.unit.as_deref());
         say("job", g.job.as_deref());
+        say("case", g.case.as_ref().map(|c| c.id.as_str()));
         if !g.ancestry.is_empty() {
             let by: Vec<String> = g
                 .ancestry
@@ -139,16 +140,19 @@ fn suppressed(e: &Event) -> Option<String> {
 
 const fn tone(a: Action) -> Tone {
     match a {
-        Action::ConnectionDenied | Action::QuestionDenied | Action::ExecDenied | Action::ProcessKilled => {
-            Tone::Stopped
-        }
+        Action::ConnectionDenied
+        | Action::QuestionDenied
+        | Action::ExecDenied
+        | Action::ProcessKilled
+        | Action::PersistenceFound => Tone::Stopped,
         Action::ConnectionWouldBeDenied
         | Action::ConnectionAlerted
         | Action::QuestionWouldBeDenied
         | Action::QuestionAlerted
         | Action::ExecWouldBeDenied
         | Action::ExecAlerted
-        | Action::HashingHeavy => Tone::Attention,
+        | Action::HashingHeavy
+        | Action::CaseClassified => Tone::Attention,
         Action::ConnectionNotStopped
         | Action::ExecNotStopped
         | Action::Mining
