@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Of RandomX's 25 constants. Eight random bytes each: no chance meeting, but a compiler may fold a few away.
 const RANDOMX: usize = 6;
+/// Of kHeavyHash's four: its words alone may stand in a program that knows another proof of work, as tor does.
+const KHEAVYHASH: usize = 2;
 /// Names of a library and its functions that make it linked: one alone is a word.
 const LINKED: usize = 2;
 /// Rare hash functions in one file that make a chain. General hash libraries carry two or three.
@@ -121,7 +123,11 @@ fn families(found: &Found<'_>, evidence: &mut Vec<Evidence>) -> Vec<Family> {
         }
     }
     for (family, signs) in constants {
-        let needed = if family == Family::RandomX { RANDOMX } else { 1 };
+        let needed = match family {
+            Family::RandomX => RANDOMX,
+            Family::KHeavyHash => KHEAVYHASH,
+            _ => 1,
+        };
         if signs.len() >= needed {
             families.push(family);
             evidence.push(algorithm(format!(

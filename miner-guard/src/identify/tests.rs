@@ -102,6 +102,13 @@ fn a_program_linked_with_the_randomx_library_is_hashing_heavy() {
 }
 
 #[test]
+fn the_name_of_a_proof_of_work_alone_is_no_algorithm() {
+    assert_eq!(class(&elf(&[b"HiddenServiceProofOfWorkHash"])), Class::Clean);
+    let states = [1242148031264380989u64, 4239941492252378377].map(u64::to_le_bytes);
+    assert_eq!(class(&elf(&[&states[0], &states[1]])), Class::HashingHeavy);
+}
+
+#[test]
 fn a_script_with_the_words_of_a_miner_is_weak_evidence_and_no_more() {
     let script = b"#!/bin/sh\nexec ./x -o stratum+tcp://$POOL --donate-level 1 --nicehash\n";
     let finding = identify(script).unwrap();
