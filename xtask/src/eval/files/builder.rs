@@ -59,7 +59,7 @@ impl Builder {
             let mode = rustix::fs::Mode::from_raw_mode(0o666);
             rustix::fs::mknodat(
                 rustix::fs::CWD,
-                &made.join("dev/null"),
+                made.join("dev/null"),
                 rustix::fs::FileType::CharacterDevice,
                 mode,
                 null,
