@@ -58,9 +58,14 @@ pub fn cases() -> Vec<Trial> {
 
 fn with_miner(suite: &str, disguise: Disguise, test: fn(&Miner) -> Result<()>) -> Result<Done> {
     let Some(corpus) = std::env::var_os(CORPUS) else {
-        return Ok(Done::Skipped(format!("{CORPUS} names no directory with unpacked miners")));
+        return Ok(Done::Skipped(format!(
+            "{CORPUS} names no directory with unpacked miners: `cargo xtask test` fetches them"
+        )));
     };
     let root = PathBuf::from(corpus).join(suite);
+    if !root.join("usr/bin/xmrig").is_file() {
+        return Ok(Done::Skipped(format!("no xmrig of {suite}: `cargo xtask test` could not fetch it")));
+    }
     let miner = Miner::disguised(&root, disguise)
         .with_context(|| format!("with the miner below {}", root.display()))?;
     test(&miner)?;

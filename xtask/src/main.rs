@@ -1,12 +1,14 @@
 //! The project's own tasks: `cargo xtask --help`.
 //!
-//! One file (or folder) per command. They share [`shell`], which runs other programs and says which, [`cache`], and
-//! the static [`binaries`].
+//! One file (or folder) per command. They share [`shell`], which runs other programs and says which, [`cache`], [`apt`],
+//! the static [`binaries`], and the [`corpus`] of real miners.
 
+mod apt;
 mod bench;
 mod binaries;
 mod build;
 mod cache;
+mod corpus;
 mod eval;
 mod fuzz;
 mod run;

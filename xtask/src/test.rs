@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{binaries::Binaries, setup, shell, vm};
+use crate::{binaries::Binaries, corpus, setup, shell, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -35,7 +35,11 @@ pub fn main(args: &Args) -> Result<()> {
     stage("end to end, on this kernel");
     let binaries = Binaries::build()?;
     let mut native: Command = shell::as_root("env");
-    native.arg(format!("MINER_GUARD_BIN={}", binaries.guard.display())).arg(&binaries.tests);
+    native.arg(format!("MINER_GUARD_BIN={}", binaries.guard.display()));
+    if let Some(corpus) = corpus::miners()? {
+        native.arg(format!("MINER_GUARD_CORPUS={}", corpus.display()));
+    }
+    native.arg(&binaries.tests);
     shell::run(native.args(&args.filter))?;
 
     if args.no_vm {

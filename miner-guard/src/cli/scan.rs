@@ -133,7 +133,7 @@ fn item(item: &Item, colour: Colour) -> String {
     let tone = match item.finding.class {
         Class::MinerBinary => Tone::Stopped,
         Class::HashingHeavy => Tone::Attention,
-        Class::Packed | Class::Clean => Tone::Dim,
+        Class::Packed | Class::Suspect | Class::Clean => Tone::Dim,
     };
     let class = colour.paint(tone, &format!("{:13}", item.finding.class));
     let mut out = format!("{class} {}", path(&item.path));

@@ -196,8 +196,8 @@ fn judge(identifier: &Identifier, rules: &FileRules, file: &File) -> Judged {
             let (verdict, reason) = match found.class {
                 Class::MinerBinary => (Verdict::Deny, Reason::MinerBinary),
                 Class::HashingHeavy => (Verdict::Alert, Reason::HashingHeavy),
-                // Honest programs are packed too: it runs, unreported.
-                Class::Packed | Class::Clean => return clean,
+                // Honest programs are packed too, and honest scripts speak of miners: it runs, unreported.
+                Class::Packed | Class::Suspect | Class::Clean => return clean,
             };
             Judged {
                 verdict,

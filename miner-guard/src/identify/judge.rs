@@ -9,6 +9,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Of RandomX's 25 constants. Eight random bytes each: no chance meeting, but a compiler may fold a few away.
 const RANDOMX: usize = 6;
+/// Of kHeavyHash's four: its words alone may stand in a program that knows another proof of work, as tor does.
+const KHEAVYHASH: usize = 2;
+/// Names of a library and its functions that make it linked: one alone is a word.
+const LINKED: usize = 2;
 /// Rare hash functions in one file that make a chain. General hash libraries carry two or three.
 const CHAIN: usize = 6;
 /// What a client must weigh, see [`weight`], and from how many sides it must be seen.
@@ -91,6 +95,19 @@ pub fn judge(matcher: &Matcher, hits: &Hits, image: &str) -> (Class, Vec<Evidenc
     (class, evidence)
 }
 
+/// What the words of a script amount to. Anybody may write these words, an installer, a monitor or a rule for finding
+/// miners among them: weak evidence, never more.
+pub fn judge_script(matcher: &Matcher, hits: &Hits) -> (Class, Vec<Evidence>) {
+    let at: Vec<_> = matcher.found(hits).collect();
+    let found = Found { at: &at, image: " in a script" };
+    let mut evidence = Vec::new();
+    let (_, speaks) = client(&found, &mut evidence);
+    for evidence in &mut evidence {
+        evidence.strength = Strength::Weak;
+    }
+    (if speaks { Class::Suspect } else { Class::Clean }, evidence)
+}
+
 /// Whether the families belong to no single coin.
 fn unrelated(families: &[Family]) -> bool {
     let others = families.iter().filter(|f| !matches!(f, Family::RandomX | Family::CryptoNight)).count();
@@ -106,7 +123,11 @@ fn families(found: &Found<'_>, evidence: &mut Vec<Evidence>) -> Vec<Family> {
         }
     }
     for (family, signs) in constants {
-        let needed = if family == Family::RandomX { RANDOMX } else { 1 };
+        let needed = match family {
+            Family::RandomX => RANDOMX,
+            Family::KHeavyHash => KHEAVYHASH,
+            _ => 1,
+        };
         if signs.len() >= needed {
             families.push(family);
             evidence.push(algorithm(format!(
@@ -114,6 +135,19 @@ fn families(found: &Found<'_>, evidence: &mut Vec<Evidence>) -> Vec<Family> {
                 signs.len(),
                 found.list(&signs)
             )));
+        }
+    }
+
+    let mut linked: BTreeMap<Family, Vec<_>> = BTreeMap::new();
+    for (sign, at) in found.at {
+        if let Means::Linked(family) = sign.means {
+            linked.entry(family).or_default().push((*sign, *at));
+        }
+    }
+    for (family, signs) in linked {
+        if signs.len() >= LINKED && !families.contains(&family) {
+            families.push(family);
+            evidence.push(algorithm(format!("linked with a library for {family}: {}", found.list(&signs))));
         }
     }
 

@@ -100,13 +100,12 @@ impl Matcher {
 
     /// Looks for the register numbers: four bytes each, too short to look for in every file.
     pub fn feed_registers(&self, at: u64, bytes: &[u8], hits: &mut Hits) {
-        for (n, group) in bytes.windows(GROUP).enumerate() {
-            // All end in 0xc001, which the first comparison settles.
-            let word = super::elf::u32_at(group, 0).unwrap_or_default();
-            if word >> 16 == 0xc001
-                && let Some(register) = REGISTERS.iter().position(|&r| r == word)
-            {
-                hits.register(register, at + n as u64);
+        // All end in 0xc001: its two bytes are looked for, and then those before them.
+        for end in memchr::memmem::find_iter(bytes, &[0x01, 0xc0]) {
+            let Some(start) = end.checked_sub(2) else { continue };
+            let word = super::elf::u32_at(bytes, start).unwrap_or_default();
+            if let Some(register) = REGISTERS.iter().position(|&r| r == word) {
+                hits.register(register, at + start as u64);
             }
         }
     }

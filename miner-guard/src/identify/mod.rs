@@ -29,7 +29,7 @@ use source::Source;
 use std::{fmt, fs::File, io, path::Path};
 
 /// Moves whenever signs or judgement change: a verdict of another version is made anew.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,6 +37,8 @@ pub const RULES_VERSION: u32 = 1;
 pub enum Class {
     /// Nothing found.
     Clean,
+    /// A script with a miner's words. Weak: so do those that look for miners.
+    Suspect,
     /// Packed so that nothing can be said of it. Weak: honest programs are packed too.
     Packed,
     /// A proof-of-work algorithm is in the file, but no miner's client: a node, a wallet, a library.
@@ -49,6 +51,7 @@ impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Clean => "clean",
+            Self::Suspect => "suspect",
             Self::Packed => "packed",
             Self::HashingHeavy => "hashing-heavy",
             Self::MinerBinary => "miner-binary",
@@ -103,6 +106,8 @@ impl Skip {
 
 /// At most this much of one file is read. Larger ones are read where they would be mapped.
 const MOST: u64 = 512 << 20;
+/// Scripts are shorter; what is longer carries data behind its first line, and is no script of a miner's.
+const SCRIPT: u64 = 1 << 20;
 
 /// Identifies files. Built once; shared by all threads.
 #[derive(Debug)]
@@ -135,17 +140,23 @@ impl Identifier {
     /// # Errors
     /// Every reason not to give an answer, see [`Skip`].
     pub fn identify(&self, file: &File) -> Result<Finding, Skip> {
-        let source = Source::new(file)?.program()?;
+        let source = Source::new(file)?;
+        if source.head().starts_with(b"#!") {
+            return self.script(&source);
+        }
+        let source = source.program()?;
         let elf = Elf::read(source.head()).ok_or(Skip::NotElf)?;
         if elf.kind == 4 {
             return Err(Skip::Core);
         }
         let mut hits = self.matcher.no_hits();
         let complete = read(&source, &elf, |at, bytes| self.matcher.feed(at, bytes, &mut hits))?;
-        if self.matcher.found(&hits).any(|(sign, _)| is_randomx(sign)) {
-            read(&source, &elf, |at, bytes| self.matcher.feed_registers(at, bytes, &mut hits))?;
-        }
         let (mut class, mut evidence) = judge::judge(&self.matcher, &hits, "");
+        // Whoever is a miner by its words need not be read again: it may be running.
+        if class != Class::MinerBinary && self.matcher.found(&hits).any(|(sign, _)| is_randomx(sign)) {
+            read(&source, &elf, |at, bytes| self.matcher.feed_registers(at, bytes, &mut hits))?;
+            (class, evidence) = judge::judge(&self.matcher, &hits, "");
+        }
         let (inner, more) = self.packed(&source, &elf)?;
         // The original says more than what packing left of it.
         if inner > Class::Packed && inner >= class {
@@ -167,6 +178,19 @@ impl Identifier {
             return Err(Skip::Changed);
         }
         Ok(Finding { class, evidence, size: source.size(), complete })
+    }
+
+    /// A script is told only when its words are those of a miner's.
+    fn script(&self, source: &Source<'_>) -> Result<Finding, Skip> {
+        if source.size() > SCRIPT {
+            return Err(Skip::NotElf);
+        }
+        let mut hits = self.matcher.no_hits();
+        source.read(0, source.size(), SCRIPT, |at, bytes| self.matcher.feed(at, bytes, &mut hits))?;
+        match judge::judge_script(&self.matcher, &hits) {
+            (Class::Clean, _) => Err(Skip::NotElf),
+            (class, evidence) => Ok(Finding { class, evidence, size: source.size(), complete: true }),
+        }
     }
 
     /// What a packed file holds. `Packed` when that cannot be said.

@@ -95,6 +95,43 @@ fn registers_far_apart_mean_nothing() {
 }
 
 #[test]
+fn a_program_linked_with_the_randomx_library_is_hashing_heavy() {
+    assert_eq!(class(&elf(&[b"librandomx.so.0\0randomx_create_vm\0"])), Class::HashingHeavy);
+    assert_eq!(class(&elf(&[b"librandomx.so.0\0"])), Class::Clean);
+    assert_eq!(class(&with(&[b"librandomx.so.0\0randomx_create_vm\0"], CLIENT)), Class::MinerBinary);
+}
+
+#[test]
+fn the_name_of_a_proof_of_work_alone_is_no_algorithm() {
+    assert_eq!(class(&elf(&[b"HiddenServiceProofOfWorkHash"])), Class::Clean);
+    let states = [1242148031264380989u64, 4239941492252378377].map(u64::to_le_bytes);
+    assert_eq!(class(&elf(&[&states[0], &states[1]])), Class::HashingHeavy);
+}
+
+#[test]
+fn a_script_with_the_words_of_a_miner_is_weak_evidence_and_no_more() {
+    let script = b"#!/bin/sh\nexec ./x -o stratum+tcp://$POOL --donate-level 1 --nicehash\n";
+    let finding = identify(script).unwrap();
+    assert_eq!(finding.class, Class::Suspect);
+    assert!(finding.evidence.iter().all(|e| e.strength == Strength::Weak), "{finding:?}");
+    let all = [b"#!/bin/sh\n".to_vec(), randomx(), CLIENT.concat()].concat();
+    assert_eq!(class(&all), Class::Suspect);
+    assert!(matches!(identify(b"#!/bin/sh\nsystemctl stop xmrig\n"), Err(Skip::NotElf)));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_skipped() {
+    let path = directory("changing").join("x");
+    fs::write(&path, elf(&[b"hello"])).unwrap();
+    let file = File::open(&path).unwrap();
+    let source = source::Source::new(&file).unwrap();
+    assert!(!source.changed().unwrap());
+    fs::write(&path, elf(&[b"hello, world"])).unwrap();
+    assert!(source.changed().unwrap());
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+#[test]
 fn families_of_different_coins_make_a_miner_without_any_word() {
     let kawpow: Vec<u8> = b"rAVENCOINKAWPOW".iter().flat_map(|&c| u32::from(c).to_le_bytes()).collect();
     assert_eq!(class(&elf(&[&kawpow])), Class::HashingHeavy);
@@ -145,6 +182,23 @@ fn what_cannot_be_read_is_skipped_with_its_reason() {
     assert_eq!(reason(directory.join("core")), "a core dump");
     assert!(reason(directory.join("none")).starts_with("cannot be read: "));
     fs::remove_dir_all(directory).unwrap();
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_elf_file_is_identified_or_skipped(
+        mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..4096),
+        headers in 0u8..8,
+        magic: bool,
+    ) {
+        if magic && bytes.len() > 64 {
+            bytes[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
+            bytes[32..40].copy_from_slice(&64u64.to_le_bytes());
+            bytes[54..58].copy_from_slice(&[56, 0, headers, 0]);
+        }
+        let found = identify(&bytes);
+        proptest::prop_assert!(found.is_err() || magic || bytes.starts_with(b"#!"));
+    }
 }
 
 /// A new directory for one test.

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt::Apt;
-use crate::cache;
+use crate::{apt::Apt, cache};
 
 /// A kernel series and where Debian has it.
 pub struct Kernel {

@@ -3,7 +3,6 @@
 //! [`kernel`] fetches, [`initramfs`] packs, [`machine`] boots, [`console`] reads what happened. Needs neither root nor a
 //! network once the kernels are cached.
 
-mod apt;
 mod console;
 mod initramfs;
 mod kernel;

@@ -74,7 +74,7 @@ pub struct Report {
     pub rules_version: u32,
     /// Files that were looked at.
     pub files: u64,
-    /// Of these, programs and libraries (ELF files).
+    /// Of these, programs and libraries (ELF files), and scripts that were found.
     pub programs: u64,
     /// Everything that is not clean, worst first.
     pub found: Vec<Item>,

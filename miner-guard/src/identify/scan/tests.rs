@@ -79,6 +79,36 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn what_may_not_be_read_is_told_and_the_rest_goes_on() {
+    let top = directory("forbidden");
+    let mode =
+        |path: &Path, mode| fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    fs::create_dir(top.join("closed")).unwrap();
+    fs::write(top.join("closed/x"), miner()).unwrap();
+    fs::write(top.join("secret"), miner()).unwrap();
+    fs::write(top.join("open"), miner()).unwrap();
+    mode(&top, 0o755).unwrap();
+    mode(&top.join("closed"), 0).unwrap();
+    mode(&top.join("secret"), 0).unwrap();
+    let options = Options { jobs: NonZero::new(1), ..paths(&[&top]) };
+    // Root may read everything: another user asks. The threads of the scan inherit from this one.
+    let report = thread::spawn(move || {
+        if rustix::process::geteuid().is_root() {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).unwrap();
+        }
+        run(&options)
+    });
+    let report = report.join().unwrap();
+    let skipped: Vec<_> = report.skipped.iter().map(|s| (s.path.clone(), s.reason.as_str())).collect();
+    assert_eq!(skipped[0].0, top.join("closed"));
+    assert!(skipped[0].1.starts_with("cannot be entered: Permission denied"), "{skipped:?}");
+    assert_eq!(skipped[1].0, top.join("secret"));
+    assert!(skipped[1].1.starts_with("cannot be read: Permission denied"), "{skipped:?}");
+    assert_eq!((report.found.len(), report.skipped_total), (1, 2));
+    fs::remove_dir_all(top).unwrap();
+}
+
+#[test]
 fn a_name_that_is_not_text_can_be_reported() {
     let top = directory("names");
     fs::write(top.join(std::ffi::OsStr::from_bytes(b"\xff\n")), miner()).unwrap();

@@ -20,5 +20,6 @@ pub const SIGNS: &[Sign] = &[
     // cSHAKE256 states after absorbing the customisation, as programs precompute them.
     sign!(Means::Constant(KHeavyHash), "state of the first hash", &u64::to_le_bytes(1242148031264380989)),
     sign!(Means::Constant(KHeavyHash), "state of the second hash", &u64::to_le_bytes(4239941492252378377)),
-    sign!(Means::Constant(KHeavyHash), "customisation", b"ProofOfWorkHash"),
+    sign!(Means::Constant(KHeavyHash), "customisation of the first hash", b"ProofOfWorkHash"),
+    sign!(Means::Constant(KHeavyHash), "customisation of the second hash", b"HeavyHash"),
 ];

@@ -7,6 +7,7 @@ mod client;
 mod cryptonote;
 mod gpu;
 mod hashes;
+mod linked;
 
 use std::fmt;
 
@@ -95,6 +96,8 @@ pub enum Means {
     Constant(Family),
     /// One of the rare hash functions.
     Hash(Hash),
+    /// The name of a library that computes a family, or of one of its functions: linked, not contained.
+    Linked(Family),
     /// The round constants of SHA-256: every TLS library has them.
     Sha256,
     /// The padding of an 80-byte block header, or of its first hash: SHA-256 laid out for mining.
@@ -124,7 +127,7 @@ impl Sign {
 
 /// All signs, in a fixed order.
 pub fn all() -> impl Iterator<Item = &'static Sign> {
-    cryptonote::SIGNS.iter().chain(hashes::SIGNS).chain(gpu::SIGNS).chain(client::SIGNS)
+    cryptonote::SIGNS.iter().chain(hashes::SIGNS).chain(gpu::SIGNS).chain(linked::SIGNS).chain(client::SIGNS)
 }
 
 /// Inverts every byte. Evaluated when this program is compiled.
