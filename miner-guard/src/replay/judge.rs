@@ -1,6 +1,7 @@
 //! The policy's answer to what a file asks, told once for each thing that asks.
 
 use super::flow::{Asked, Flow, Question};
+use crate::event::rules::Met;
 use crate::policy::{
     Resolved,
     ask::{Asker, PROTOCOL},
@@ -141,7 +142,7 @@ impl<'p> Judge<'p> {
         if self.places.len() >= PLACES {
             return Vec::new();
         }
-        let places = explain::of_rule(self.policy, rule, to).map(said).unwrap_or_default();
+        let places = explain::of_rule(self.policy, rule, &Met::To(to)).map(said).unwrap_or_default();
         self.places.insert((rule, to), places.clone());
         places
     }
