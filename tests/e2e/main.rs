@@ -20,7 +20,7 @@ mod runtime;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{busy, case::in_vm, init, route, sandbox, work};
+use miner_guard_tests::{busy, case, coverage, init, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -38,17 +38,20 @@ fn main() -> ExitCode {
         eprintln!("cannot make a sandbox for the tests: {error:#}");
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, cases()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, cases());
+    if !arguments.list {
+        case::tell_times();
+        coverage::write();
+    }
+    conclusion.exit_code()
 }
 
-/// What differs between kernels. A machine that is emulated takes ten seconds and more for each start of a guard.
-fn kernel_cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
-}
-
-/// What does not.
-fn further_cases() -> Vec<Trial> {
+/// All of them, wherever they run: what a kind of machine cannot show or need not repeat it says itself.
+fn cases() -> Vec<Trial> {
     [
+        machine::cases(),
+        doctor::cases(),
+        connect_routes::cases(),
         exec_stop::cases(),
         policy_swap::cases(),
         crash::cases(),
@@ -63,12 +66,4 @@ fn further_cases() -> Vec<Trial> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-fn cases() -> Vec<Trial> {
-    let mut cases = kernel_cases();
-    if !in_vm() {
-        cases.extend(further_cases());
-    }
-    cases
 }
