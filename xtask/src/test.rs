@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{binaries::Binaries, setup, shell, vm};
+use crate::{binaries::Binaries, coverage, setup, shell, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -35,15 +35,23 @@ pub fn main(args: &Args) -> Result<()> {
     stage("end to end, on this kernel");
     let binaries = Binaries::build()?;
     let mut native: Command = shell::as_root("env");
-    native.arg(format!("MINER_GUARD_BIN={}", binaries.guard.display())).arg(&binaries.tests);
-    shell::run(native.args(&args.filter))?;
+    native.arg(format!("MINER_GUARD_BIN={}", binaries.guard.display()));
+    if args.filter.is_none() {
+        native.arg(format!("{}={}", coverage::FILE, coverage::native_file()?.display()));
+    }
+    shell::run(native.arg(&binaries.tests).args(&args.filter))?;
 
     if args.no_vm {
         eprintln!("the VM matrix was left out");
         return Ok(());
     }
     stage("end to end, VM matrix");
-    vm::matrix(&vm::Args::all(args.filter.as_deref()), &binaries)
+    vm::matrix(&vm::Args::all(args.filter.as_deref()), &binaries)?;
+    if args.filter.is_none() {
+        stage("coverage table");
+        coverage::check()?;
+    }
+    Ok(())
 }
 
 fn stage(name: &str) {
