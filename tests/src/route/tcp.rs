@@ -43,8 +43,9 @@ pub fn delivered(socket: &OwnedFd) -> io::Result<()> {
         if state.tcpi_unacked == 0 && state.tcpi_notsent_bytes == 0 {
             return Ok(());
         }
-        // In a row: an acknowledgement of anything sets it back. One may come of a machine that is slow.
-        if state.tcpi_retransmits > 1 || Instant::now() > end {
+        // In a row: an acknowledgement of anything sets them back. One may come of a machine that is slow. A segment that
+        // never left counts as not sent, and is tried again as a probe.
+        if state.tcpi_retransmits > 1 || state.tcpi_probes > 1 || Instant::now() > end {
             return Err(dropped());
         }
         // Wakes when the connection ends; what is acknowledged wakes nobody.
