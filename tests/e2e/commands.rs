@@ -6,9 +6,9 @@ use std::process::Output;
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
-    case::{Done, case},
+    case::{Done, case, sharing},
     cgroup::Cgroup,
-    guard::Post,
+    guard::{Guard, Post},
     route::{Attempt, Route},
 };
 use serde_json::Value;
@@ -18,12 +18,31 @@ const POLICY: &str = "builtin = false\nmode = \"audit\"\n\
     [[rule]]\nid = \"named\"\ndomain = [\"pool.example\"]\naction = \"deny\"\n";
 
 pub fn cases() -> Vec<Trial> {
-    vec![
-        case("the_commands_answer_for_a_running_guard", answers),
-        case("the_mode_is_switched_in_a_running_guard", mode),
-        case("without_a_guard_the_commands_say_so", no_guard),
-        case("completions_and_manual_pages_need_no_guard", without),
-    ]
+    let mut cases = sharing(
+        Site::new,
+        |site| site.guard.stop().map(drop),
+        &[
+            ("the_commands_answer_for_a_running_guard", answers),
+            ("the_mode_is_switched_in_a_running_guard", mode),
+        ],
+    );
+    cases.push(case("without_a_guard_the_commands_say_so", no_guard));
+    cases.push(case("completions_and_manual_pages_need_no_guard", without));
+    cases
+}
+
+struct Site {
+    guard: Guard,
+    post: Post,
+    cgroup: Cgroup,
+}
+
+impl Site {
+    fn new() -> Result<Self> {
+        let cgroup = Cgroup::new()?;
+        let post = Post::at(&cgroup, POLICY)?;
+        Ok(Self { guard: post.start("enforce")?, post, cgroup })
+    }
 }
 
 fn text(output: &Output) -> String {
@@ -46,12 +65,9 @@ fn both(post: &Post, arguments: &[&str]) -> Result<(Value, String)> {
     Ok((value, people))
 }
 
-fn answers() -> Result<Done> {
-    let cgroup = Cgroup::new()?;
-    let post = Post::at(&cgroup, POLICY)?;
-    let guard = post.start("enforce")?;
-
-    let (status, people) = both(&post, &["status"])?;
+fn answers(site: &mut Site) -> Result<Done> {
+    let Site { post, cgroup, .. } = site;
+    let (status, people) = both(post, &["status"])?;
     ensure!(status["mode"] == "enforce", "--mode goes before the policy's: {status}");
     ensure!(status["canary"]["state"] == "proven", "{status}");
     ensure!(status["cgroup"] == cgroup.path().display().to_string(), "{status}");
@@ -59,11 +75,11 @@ fn answers() -> Result<Done> {
     ensure!(status["domains_note"].is_null(), "nothing waits to take effect: {status}");
     ensure!(people.contains("enforcement proven"), "{people}");
 
-    let (list, people) = both(&post, &["policy", "list"])?;
+    let (list, people) = both(post, &["policy", "list"])?;
     let rules = list["rules"].as_array().context("no rules")?;
     ensure!(rules.iter().any(|rule| rule["id"] == "denied" && rule["action"] == "deny"), "{list}");
     ensure!(people.contains("denied") && people.contains("config.toml:3"), "{people}");
-    both(&post, &["policy", "diff"])?;
+    both(post, &["policy", "diff"])?;
 
     for (thing, verdict, rule) in [
         ("127.66.66.66", "deny", Some("denied")),
@@ -72,34 +88,28 @@ fn answers() -> Result<Done> {
         ("pool.example", "deny", Some("named")),
         ("127.66.66.67", "allow", None),
     ] {
-        let (why, _) = both(&post, &["explain", thing])?;
+        let (why, _) = both(post, &["explain", thing])?;
         ensure!(why["verdict"] == verdict && why["rule"].as_str() == rule, "{thing}: {why}");
         ensure!(why["enforced"] == (verdict == "deny"), "{thing}: {why}");
     }
     ensure!(
-        both(&post, &["explain", "127.66.66.66"])?.0["origin"].to_string().contains("config.toml:3"),
+        both(post, &["explain", "127.66.66.66"])?.0["origin"].to_string().contains("config.toml:3"),
         "origin"
     );
     let nonsense = post.run(&["explain", "what is this"])?;
     ensure!(nonsense.status.code() == Some(2), "explain of nonsense: {}", nonsense.status);
-    guard.stop()?;
     Ok(Done::Passed)
 }
 
-fn mode() -> Result<Done> {
-    let cgroup = Cgroup::new()?;
-    let post = Post::at(&cgroup, POLICY)?;
-    // As the policy says: audit.
-    let mut command = post.command(&["run", "-o", "json"]);
-    command.arg("--cgroup").arg(cgroup.path()).arg("--config").arg(post.path("config.toml"));
-    let mut guard = miner_guard_tests::guard::Guard::start(command)?;
+fn mode(site: &mut Site) -> Result<Done> {
+    let Site { guard, post, cgroup } = site;
     let to = "127.66.66.66:3333".parse()?;
     for (mode, denied) in [("audit", false), ("enforce", true), ("audit", false)] {
-        let (_, people) = both(&post, &["mode", mode])?;
+        let (_, people) = both(post, &["mode", mode])?;
         ensure!(people.starts_with(mode), "{people}");
-        let (now, _) = both(&post, &["mode"])?;
+        let (now, _) = both(post, &["mode"])?;
         ensure!(now["mode"] == mode, "{now}");
-        let attempt = Route::UdpConnect.from_cgroup(&cgroup, to)?;
+        let attempt = Route::UdpConnect.from_cgroup(cgroup, to)?;
         ensure!(
             attempt.is_denied() == denied && (denied || attempt == Attempt::Through),
             "{mode}: {attempt}"
@@ -108,9 +118,8 @@ fn mode() -> Result<Done> {
         let told = &event["miner_guard"];
         ensure!(told["mode"] == mode && told["enforced"] == denied && told["verdict"] == "deny", "{event}");
     }
-    let (status, _) = both(&post, &["status"])?;
+    let (status, _) = both(post, &["status"])?;
     ensure!(status["mode"] == "audit", "{status}");
-    guard.stop()?;
     Ok(Done::Passed)
 }
 

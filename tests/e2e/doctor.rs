@@ -1,20 +1,53 @@
 //! `doctor` proves enforcement on this very kernel, and says which hook it has not and why.
 
+use std::{ffi::OsString, path::Path};
+
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
-    case::{Done, case, in_vm},
+    case::{Done, in_vm, sharing},
     cgroup::Cgroup,
     guard::Post,
 };
 use serde_json::Value;
 
 pub fn cases() -> Vec<Trial> {
-    vec![
-        case("the_doctor_proves_connect_and_exec_on_this_kernel", the_doctor_proves_both),
-        case("the_doctor_says_why_a_hook_is_not_there", the_doctor_says_why_a_hook_is_not_there),
-        case("the_doctor_leaves_nothing_behind", the_doctor_leaves_nothing_behind),
-    ]
+    sharing(
+        Visit::new,
+        |_| Ok(()),
+        &[
+            ("the_doctor_proves_connect_and_exec_on_this_kernel", the_doctor_proves_both),
+            ("the_doctor_says_why_a_hook_is_not_there", the_doctor_says_why_a_hook_is_not_there),
+            ("the_doctor_leaves_nothing_behind", the_doctor_leaves_nothing_behind),
+        ],
+    )
+}
+
+/// What the doctor said, and what there was before and after it came.
+struct Visit {
+    found: Value,
+    cgroups: [Vec<OsString>; 2],
+    pins: Vec<OsString>,
+}
+
+impl Visit {
+    fn new() -> Result<Self> {
+        let cgroup = Cgroup::new()?;
+        let post = Post::at(&cgroup, "")?;
+        let root = cgroup.path().parent().context("no parent")?;
+        let before = names(root)?;
+        let found = diagnosis(&post)?;
+        let pins = post.path("bpf/miner-guard");
+        let pins = if pins.exists() { names(&pins)? } else { Vec::new() };
+        Ok(Self { found, cgroups: [before, names(root)?], pins })
+    }
+}
+
+fn names(directory: &Path) -> Result<Vec<OsString>> {
+    let mut names =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
 }
 
 fn diagnosis(post: &Post) -> Result<Value> {
@@ -24,19 +57,19 @@ fn diagnosis(post: &Post) -> Result<Value> {
     serde_json::from_str(&stdout).with_context(|| format!("not JSON: {stdout}"))
 }
 
-fn the_doctor_proves_both() -> Result<Done> {
-    let found = diagnosis(&Post::at(&Cgroup::new()?, "")?)?;
+fn the_doctor_proves_both(visit: &mut Visit) -> Result<Done> {
+    let found = &visit.found;
     for half in ["connect", "exec"] {
         ensure!(found[half]["proven"] == true, "{half}: {}", found[half]["how"]);
     }
     Ok(Done::Passed)
 }
 
-fn the_doctor_says_why_a_hook_is_not_there() -> Result<Done> {
+fn the_doctor_says_why_a_hook_is_not_there(visit: &mut Visit) -> Result<Done> {
     if !in_vm() {
         return Ok(Done::Skipped("whether this kernel has the bpf LSM is not known here".into()));
     }
-    let found = diagnosis(&Post::at(&Cgroup::new()?, "")?)?;
+    let found = &visit.found;
     let bpf_lsm = found["lsm"].as_str().is_some_and(|list| list.split(',').any(|name| name == "bpf"));
     let hooks = found["hooks"].as_array().context("no hooks")?;
     ensure!(!hooks.is_empty(), "no hooks");
@@ -50,20 +83,9 @@ fn the_doctor_says_why_a_hook_is_not_there() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-fn the_doctor_leaves_nothing_behind() -> Result<Done> {
-    let cgroup = Cgroup::new()?;
-    let post = Post::at(&cgroup, "")?;
-    let names = || -> Result<Vec<_>> {
-        let root = cgroup.path().parent().context("no parent")?;
-        let mut names =
-            std::fs::read_dir(root)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
-    };
-    let before = names()?;
-    diagnosis(&post)?;
-    ensure!(names()? == before, "cgroups before {before:?}, after {:?}", names()?);
-    let pins = post.path("bpf/miner-guard");
-    ensure!(!pins.exists() || std::fs::read_dir(&pins)?.next().is_none(), "still pinned: {}", pins.display());
+fn the_doctor_leaves_nothing_behind(visit: &mut Visit) -> Result<Done> {
+    let [before, after] = &visit.cgroups;
+    ensure!(before == after, "cgroups before {before:?}, after {after:?}");
+    ensure!(visit.pins.is_empty(), "still pinned: {:?}", visit.pins);
     Ok(Done::Passed)
 }

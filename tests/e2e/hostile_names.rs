@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
-    case::{Done, case},
+    case::{Done, case, in_vm},
     cgroup::Cgroup,
     guard::Post,
     program::{self, Then},
@@ -22,7 +22,11 @@ const HOSTILE: &[u8] = b"\x1b[2J\n\r\x07{\"a\":1}\t\x9b31m\xff\xfe\xc3\xe2\x80\x
 pub fn cases() -> Vec<Trial> {
     vec![
         case("hostile_names_cannot_break_a_line_of_json", || hostile("json")),
-        case("hostile_names_cannot_break_a_line_of_text", || hostile("text")),
+        case("hostile_names_cannot_break_a_line_of_text", || match in_vm() {
+            // What the kernel tells is seen by the test above; this one starts another guard.
+            true => Ok(Done::Skipped("how lines of text are written does not differ between kernels".into())),
+            false => hostile("text"),
+        }),
     ]
 }
 

@@ -1,17 +1,11 @@
 //! The machine that the other tests stand on has what they need.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
-};
+use std::{fs, net::UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
     case::{Done, case, in_vm},
-    cgroup::Cgroup,
-    listener::Listener,
-    route::{Attempt, Route},
     sandbox::SECOND_V6_LOOPBACK,
 };
 
@@ -20,7 +14,6 @@ pub fn cases() -> Vec<Trial> {
         case("the_kernel_describes_its_types", the_kernel_describes_its_types),
         case("the_vm_has_the_lsm_list_it_was_started_with", the_vm_has_the_lsm_list_it_was_started_with),
         case("loopback_works_in_both_families", loopback_works_in_both_families),
-        case("every_route_leads_to_an_address_that_nothing_denies", every_route_leads_there),
     ]
 }
 
@@ -46,22 +39,5 @@ fn loopback_works_in_both_families() -> Result<Done> {
     UdpSocket::bind(("127.66.66.66", 0)).context("127.66.66.66")?;
     UdpSocket::bind(("::1", 0)).context("::1")?;
     UdpSocket::bind((SECOND_V6_LOOPBACK, 0)).with_context(|| SECOND_V6_LOOPBACK.to_string())?;
-    Ok(Done::Passed)
-}
-
-/// Else a route that is broken on this kernel would count as one that was stopped.
-fn every_route_leads_there() -> Result<Done> {
-    let cgroup = Cgroup::new()?;
-    let mut wrong = Vec::new();
-    for ip in [IpAddr::from(Ipv4Addr::new(127, 66, 66, 65)), SECOND_V6_LOOPBACK.into()] {
-        let listener = Listener::on(ip)?;
-        for route in Route::ALL.iter().filter(|route| route.fits(ip)) {
-            let attempt = route.from_cgroup(&cgroup, listener.address())?;
-            if let Attempt::Refused(_) = attempt {
-                wrong.push(format!("{ip} by {}: {attempt}", route.name()));
-            }
-        }
-    }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(Done::Passed)
 }

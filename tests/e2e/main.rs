@@ -22,7 +22,7 @@ mod runtime;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{busy, case::in_vm, init, route, sandbox, work};
+use miner_guard_tests::{busy, case, coverage, init, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
@@ -40,15 +40,20 @@ fn main() -> ExitCode {
         eprintln!("cannot make a sandbox for the tests: {error:#}");
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, cases()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, cases());
+    if !arguments.list {
+        case::tell_times();
+        coverage::write();
+    }
+    conclusion.exit_code()
 }
 
-/// What differs between kernels. A machine that is emulated takes ten seconds and more for each start of a guard.
+/// What differs most between kernels: in a virtual machine the others are left out unless `--include-ignored` is given,
+/// because a guard takes long to start there.
 fn kernel_cases() -> Vec<Trial> {
     [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
 }
 
-/// What does not.
 fn further_cases() -> Vec<Trial> {
     [
         exec_stop::cases(),
@@ -70,9 +75,6 @@ fn further_cases() -> Vec<Trial> {
 }
 
 fn cases() -> Vec<Trial> {
-    let mut cases = kernel_cases();
-    if !in_vm() {
-        cases.extend(further_cases());
-    }
-    cases
+    let further = further_cases().into_iter().map(|trial| trial.with_ignored_flag(case::in_vm()));
+    kernel_cases().into_iter().chain(further).collect()
 }

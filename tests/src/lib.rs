@@ -10,6 +10,7 @@
 //! | [`https`] | a publisher of feeds on loopback |
 //! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
+//! | [`coverage`] | what each route came to, for docs/coverage.md |
 //! | [`route`] | every way of a program to reach an address, each in a process of its own |
 //! | [`busy`] | processes that keep a processor busy, with a miner's signature or without |
 //! | [`work`] | connecting over and over, or by a chosen name, in a process of its own |
@@ -18,6 +19,7 @@
 pub mod busy;
 pub mod case;
 pub mod cgroup;
+pub mod coverage;
 pub mod guard;
 pub mod https;
 pub mod init;
@@ -30,4 +32,4 @@ pub mod sys;
 pub mod work;
 
 /// How long anything that must happen may take: a slow virtual machine on a busy host, and not a moment to sleep for.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);

@@ -1,4 +1,4 @@
-//! A peer on loopback: it accepts and closes at once, and takes datagrams. Nothing is ever served.
+//! A peer on loopback: it accepts and closes, at once or in the end, and takes datagrams. Nothing is ever served.
 
 use std::{
     io,
@@ -29,6 +29,15 @@ impl Listener {
 
     /// Listens on this address and port.
     pub fn at(address: SocketAddr) -> Result<Self> {
+        Self::start(address, false)
+    }
+
+    /// The same, but connections stay open until this value goes.
+    pub fn that_keeps(address: SocketAddr) -> Result<Self> {
+        Self::start(address, true)
+    }
+
+    fn start(address: SocketAddr, keep: bool) -> Result<Self> {
         let tcp = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let address = tcp.local_addr()?;
         let udp = UdpSocket::bind(address).with_context(|| format!("cannot bind UDP {address}"))?;
@@ -36,9 +45,12 @@ impl Listener {
         let (send, connections) = mpsc::channel();
         let accepting = tcp.try_clone()?;
         let thread = std::thread::spawn(move || {
+            let mut kept = Vec::new();
             // Ends with the error that Drop causes.
             while let Ok((stream, peer)) = accepting.accept() {
-                drop(stream);
+                if keep {
+                    kept.push(stream);
+                }
                 if send.send(peer).is_err() {
                     break;
                 }

@@ -9,6 +9,7 @@ mod binaries;
 mod build;
 mod cache;
 mod corpus;
+mod coverage;
 mod eval;
 mod fuzz;
 mod run;
@@ -42,6 +43,8 @@ enum Task {
     Vm(vm::Args),
     /// Run the readers of hostile bytes against libFuzzer; fails on a crash
     Fuzz(fuzz::Args),
+    /// Write docs/coverage.md from what the tests last saw here and in each virtual machine
+    Coverage(coverage::Args),
     /// Measure the guard beside its peers, and write docs/benchmarks.md
     Bench(bench::Args),
     /// Say how well miners are told from everything else, and write the pages docs/detection-*.md
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
         Task::Fuzz(args) => fuzz::main(&args),
+        Task::Coverage(args) => coverage::main(&args),
         Task::Bench(args) => bench::main(&args),
         Task::Eval(args) => eval::main(&args),
         Task::BenchWorker(args) => bench::worker::main(&args),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{binaries::Binaries, corpus, setup, shell, vm};
+use crate::{binaries::Binaries, corpus, coverage, setup, shell, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -39,8 +39,10 @@ pub fn main(args: &Args) -> Result<()> {
     if let Some(corpus) = corpus::miners()? {
         native.arg(format!("MINER_GUARD_CORPUS={}", corpus.display()));
     }
-    native.arg(&binaries.tests);
-    shell::run(native.args(&args.filter))?;
+    if args.filter.is_none() {
+        native.arg(format!("{}={}", coverage::FILE, coverage::native_file()?.display()));
+    }
+    shell::run(native.arg(&binaries.tests).args(&args.filter))?;
 
     if args.no_vm {
         eprintln!("the VM matrix was left out");

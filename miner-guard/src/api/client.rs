@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     control::{
-        CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate, FeedUpdateRequest,
-        ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
+        CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate,
+        FeedUpdateRequest, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,

@@ -6,6 +6,7 @@
 pub mod btf;
 pub mod canary;
 pub mod cgroup;
+mod detach;
 pub mod hooks;
 pub mod load;
 pub mod pins;

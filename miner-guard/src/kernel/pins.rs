@@ -12,7 +12,7 @@ use std::{
 use miner_guard_common::abi::ABI;
 use rustix::fs::{FlockOperation, flock};
 
-use super::KernelError;
+use super::{KernelError, detach};
 
 /// The pin directory of all instances of this ABI.
 #[derive(Clone, Debug)]
@@ -138,9 +138,16 @@ impl Instance {
         Ok(entries(&self.dir.join("links"))?.into_iter().filter_map(name).collect())
     }
 
-    /// Unpins everything, links first; returns the number of links.
+    /// Ends and unpins everything, links first; returns the number of links. What hangs on a cgroup asks nobody any
+    /// more when this returns; a tracepoint or LSM hook follows within an RCU grace period, which is milliseconds.
     pub fn remove(&self) -> Result<usize, KernelError> {
         let links = entries(&self.dir.join("links"))?;
+        for path in &links {
+            // Not every kind of link can be detached: without its pin it ends all the same.
+            if let Err(why) = detach::link(path) {
+                tracing::debug!("{} is not detached but unpinned: {why}", path.display());
+            }
+        }
         for path in links.iter().chain(&entries(&self.dir.join("maps"))?) {
             fs::remove_file(path).map_err(|e| KernelError::io("removing", path, e))?;
         }

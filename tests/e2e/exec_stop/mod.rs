@@ -4,19 +4,18 @@
 mod site;
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::Write as _,
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     process::Command,
-    sync::LazyLock,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
-    case::{Done, case},
+    case::{Done, Shared, sharing},
+    coverage::{self, Outcome},
     program::{self, End, Run},
 };
 use serde_json::Value;
@@ -30,21 +29,24 @@ const LOADERS: [&str; 4] = [
     "/lib/ld-musl-aarch64.so.1",
 ];
 
-type Test = fn(&mut Site) -> Result<Done>;
-
-const ENFORCE: &[(&str, Test)] = &[
+/// In this order: those in audit switch the mode.
+const TESTS: &[Shared<Site>] = &[
     ("a_program_listed_by_path_never_runs", by_path),
-    ("a_program_listed_by_sha256_is_stopped", |site| first_and_known(site, "sha256", Rule::Sha256, by_name)),
-    ("a_program_listed_by_md5_is_stopped", |site| first_and_known(site, "md5", Rule::Md5, by_name)),
+    ("a_program_listed_by_sha256_is_stopped", |site| {
+        first_and_known(site, "sha256", "`execve` of a known file", Rule::Sha256, by_name)
+    }),
+    ("a_program_listed_by_md5_is_stopped", |site| {
+        first_and_known(site, "md5", "`execve` of a known file", Rule::Md5, by_name)
+    }),
     ("a_listed_program_is_stopped_when_started_by_its_descriptor", |site| {
-        first_and_known(site, "fexecve", Rule::Sha256, |site, file| {
+        first_and_known(site, "fexecve", "`fexecve` of a known file", Rule::Sha256, |site, file| {
             let mut command = site.command(file)?;
             program::by_descriptor(&mut command, &File::open(file)?)?;
             Ok(command)
         })
     }),
     ("a_listed_program_is_stopped_when_started_from_an_open_directory", |site| {
-        first_and_known(site, "execveat", Rule::Sha256, |site, file| {
+        first_and_known(site, "execveat", "`execveat` of a known file", Rule::Sha256, |site, file| {
             let mut command = site.command(file)?;
             let directory = File::open(file.parent().context("no parent")?)?;
             program::in_directory(&mut command, &directory, Path::new(file.file_name().context("no name")?))?;
@@ -52,13 +54,19 @@ const ENFORCE: &[(&str, Test)] = &[
         })
     }),
     ("a_listed_program_is_stopped_as_the_interpreter_of_a_script", |site| {
-        first_and_known(site, "interpreter", Rule::Sha256, |site, file| {
-            let script = site.post.path("script");
-            if !script.exists() {
-                program::write(&script, format!("#!{}\n", file.display()).as_bytes())?;
-            }
-            site.command(&script)
-        })
+        first_and_known(
+            site,
+            "interpreter",
+            "a known file as interpreter of a `#!` script",
+            Rule::Sha256,
+            |site, file| {
+                let script = site.post.path("script");
+                if !script.exists() {
+                    program::write(&script, format!("#!{}\n", file.display()).as_bytes())?;
+                }
+                site.command(&script)
+            },
+        )
     }),
     ("a_listed_program_is_stopped_after_it_was_deleted", deleted),
     ("a_listed_program_is_stopped_in_memory", in_memory),
@@ -67,57 +75,13 @@ const ENFORCE: &[(&str, Test)] = &[
     ("a_program_changed_in_place_is_looked_at_again", changed_in_place),
     ("an_allowed_program_runs_although_it_is_listed", allowed),
     ("a_program_that_nothing_lists_runs", unlisted),
-];
-
-const AUDIT: &[(&str, Test)] = &[
     ("in_audit_a_program_listed_by_path_runs_and_is_told", |site| audited(site, Rule::Path)),
     ("in_audit_a_program_listed_by_sha256_runs_and_is_told", |site| audited(site, Rule::Sha256)),
     ("in_audit_a_program_listed_by_md5_runs_and_is_told", |site| audited(site, Rule::Md5)),
 ];
 
 pub fn cases() -> Vec<Trial> {
-    let trial = |results: &'static LazyLock<Results>, (name, _): &(&'static str, Test)| {
-        let name = *name;
-        case(name, move || match results.as_ref().map(|all| all.get(name)) {
-            Ok(Some(Ok(None))) => Ok(Done::Passed),
-            Ok(Some(Ok(Some(why)))) => Ok(Done::Skipped(why.clone())),
-            Ok(Some(Err(error))) | Err(error) => Err(anyhow!("{error}")),
-            Ok(None) => Err(anyhow!("was not tried")),
-        })
-    };
-    let enforce = ENFORCE.iter().map(|test| trial(&ENFORCED, test));
-    enforce.chain(AUDIT.iter().map(|test| trial(&AUDITED, test))).collect()
-}
-
-/// By the name of the test: passed, skipped and why, or the error.
-type Results = Result<BTreeMap<&'static str, Result<Option<String>, String>>, String>;
-
-/// All tests of a mode share one guard: its start is what takes long in a virtual machine. And their programs are
-/// written before it starts, so that the kernel's clock has moved on since they were last changed: the guard does not
-/// remember a file that may change within the same tick.
-static ENFORCED: LazyLock<Results> =
-    LazyLock::new(|| try_all("enforce", ENFORCE).map_err(|error| format!("{error:#}")));
-static AUDITED: LazyLock<Results> =
-    LazyLock::new(|| try_all("audit", AUDIT).map_err(|error| format!("{error:#}")));
-
-fn try_all(
-    mode: &str,
-    tests: &[(&'static str, Test)],
-) -> Result<BTreeMap<&'static str, Result<Option<String>, String>>> {
-    let mut site = Site::new(mode)?;
-    let results = tests
-        .iter()
-        .map(|(name, test)| {
-            let result = match test(&mut site) {
-                Ok(Done::Passed) => Ok(None),
-                Ok(Done::Skipped(why)) => Ok(Some(why)),
-                Err(error) => Err(format!("{error:#}")),
-            };
-            (*name, result)
-        })
-        .collect();
-    site.guard.stop()?;
-    Ok(results)
+    sharing(|| Site::new("enforce"), |site| site.guard.stop().map(drop), TESTS)
 }
 
 fn by_name(site: &Site, file: &Path) -> Result<Command> {
@@ -144,13 +108,24 @@ fn by_path(site: &mut Site) -> Result<Done> {
         check_event(&event, Rule::Path)?;
         ensure!(event["miner_guard"]["stopped_by"] == "kernel", "{time} time: {event}");
     }
+    tell("listed by its path, from the first start on", Outcome::Stopped);
     Ok(Done::Passed)
+}
+
+/// What came of a way to start a listed program.
+fn tell(route: &str, outcome: Outcome) {
+    let why = match outcome {
+        Outcome::Detected => "identified, reported and killed by the daemon",
+        _ => "",
+    };
+    coverage::tell("program", route, outcome, why);
 }
 
 /// The first start ends soon, the second never begins.
 fn first_and_known(
     site: &mut Site,
     name: &str,
+    route: &str,
     rule: Rule,
     start: fn(&Site, &Path) -> Result<Command>,
 ) -> Result<Done> {
@@ -166,6 +141,8 @@ fn first_and_known(
     let event = site.event(inode, &sha256)?;
     check_event(&event, rule)?;
     ensure!(event["miner_guard"]["stopped_by"] == "kernel", "the second time: {event}");
+    tell("a file never seen before, however started", Outcome::Detected);
+    tell(route, Outcome::Stopped);
     Ok(Done::Passed)
 }
 
@@ -188,6 +165,7 @@ fn deleted(site: &mut Site) -> Result<Done> {
     // Deleting changed the file a moment ago: it may not be remembered yet.
     ensure!(second.was_stopped(), "the second time: {second:?}");
     check_event(&site.event(file.metadata()?.ino(), &sha256)?, Rule::Sha256)?;
+    tell("a file that was deleted", Outcome::Detected);
     Ok(Done::Passed)
 }
 
@@ -202,6 +180,7 @@ fn in_memory(site: &mut Site) -> Result<Done> {
         check_first("memory", &program::run(&mut command)?)?;
         check_event(&site.event(file.metadata()?.ino(), &sha256)?, Rule::Sha256)?;
     }
+    tell("memfd", Outcome::Detected);
     Ok(Done::Passed)
 }
 
@@ -214,13 +193,18 @@ fn given_to_the_loader(site: &mut Site) -> Result<Done> {
     let path = site.post.path("loaded");
     let sha256 = sha256_of(&path)?;
     let inode = fs::metadata(&path)?.ino();
+    let mut outcome = Outcome::Detected;
     for time in ["the first", "the second"] {
         let run = program::run(site.command(loader)?.arg(&path).arg("3600"))?;
         // Where the bpf LSM is active the loader cannot map a known program, says so and ends.
         let refused = !run.printed && matches!(run.end, End::Exited(status) if status != program::DONE);
         ensure!(run.end == End::Killed || (time != "the first" && refused), "{time} time: {run:?}");
+        if refused {
+            outcome = Outcome::Stopped;
+        }
         site.event(inode, &sha256)?;
     }
+    tell("a known file given to `ld.so`", outcome);
     // The loader itself is no miner.
     let run = program::run(site.command(loader)?.arg(site.post.path("unlisted")))?;
     ensure!(run.was_let_go(), "another program, given to the loader: {run:?}");
@@ -238,6 +222,7 @@ fn copied(site: &mut Site) -> Result<Done> {
     check_first("copy", &program::run(&mut site.command(&to)?)?)?;
     let event = site.guard.wait_event(|event| event["file"]["inode"] == inode)?;
     check_event(&event, Rule::Sha256)?;
+    tell("copied to a new inode", Outcome::Detected);
     Ok(Done::Passed)
 }
 
@@ -255,6 +240,9 @@ fn changed_in_place(site: &mut Site) -> Result<Done> {
     ensure!(fs::metadata(&path)?.ino() == inode, "the file was not changed in place");
     check_first("changed in place", &program::run(&mut site.command(&path)?)?)?;
     check_event(&site.event(inode, "")?, Rule::Sha256)?;
+    tell("changed in place after its verdict", Outcome::Detected);
+    // No test can fail here: there is nothing that would see it.
+    coverage::tell("program", "injected into a running process", Outcome::Open, "nothing watches for it");
     Ok(Done::Passed)
 }
 
@@ -284,6 +272,7 @@ fn unlisted(site: &mut Site) -> Result<Done> {
 }
 
 fn audited(site: &mut Site, rule: Rule) -> Result<Done> {
+    site.switch("audit")?;
     let path = site.post.path(&format!("audit-{}", rule.key()));
     let (inode, sha256) = (fs::metadata(&path)?.ino(), sha256_of(&path)?);
     for time in ["the first", "the second"] {

@@ -106,12 +106,20 @@ impl Site {
         for name in UNLISTED {
             program::write(&post.path(name), &program::elf(name, Then::Exit))?;
         }
-        let mut policy = format!("[[allow]]\nexe = \"{}\"\n", post.path("allowed").display());
+        let mut policy =
+            format!("builtin = false\n[[allow]]\nexe = \"{}\"\n", post.path("allowed").display());
         for (id, (key, values)) in &lists {
             write!(policy, "[[rule]]\nid = \"{id}\"\n{key} = {values:?}\naction = \"deny\"\n")?;
         }
         post.write_policy(&policy)?;
         Ok(Self { guard: post.start(mode)?, post, cgroup, enforce: mode == "enforce" })
+    }
+
+    pub fn switch(&mut self, mode: &str) -> Result<()> {
+        let output = self.post.run(&["mode", mode])?;
+        ensure!(output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stderr));
+        self.enforce = mode == "enforce";
+        Ok(())
     }
 
     pub fn command(&self, program: &Path) -> Result<Command> {

@@ -1,36 +1,51 @@
-//! Every way in which an unprivileged program can reach an address, each tried in a process of its own.
+//! Every way in which a program can reach an address or say a name, each tried in a process of its own.
 //!
 //! [`Route::from_cgroup`] starts this very program again, inside a cgroup, with a hidden argument; [`serve`] is what
-//! that process does. One file per kind: [`tcp`], [`udp`], [`raw`], [`ring`] (io_uring), [`place`] (somewhere else).
+//! that process does. One file per kind: [`tcp`], [`udp`], [`raw`], [`ring`] (io_uring), [`place`] (somewhere else),
+//! [`held`] (what was connected before), [`content`] (what is said to an address that nobody lists). [`attempt`] is what
+//! comes of it, [`process`] the process.
 
+mod attempt;
+mod content;
+mod held;
 mod place;
+mod process;
 mod raw;
 mod ring;
 mod tcp;
 mod udp;
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, SocketAddr},
-    process::Stdio,
-    time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail};
+pub use attempt::Attempt;
+pub use content::NAME;
+pub use process::{Started, serve};
 
-use crate::{PATIENCE, cgroup::Cgroup};
-
-/// The hidden first argument of a process that tries one route.
-const ARGUMENT: &str = "--try-route";
-/// How its one line of output begins.
-const ANSWER: &str = "route: ";
+/// What closes a route, where the guard has it. This is the table of what must be stopped: a route whose closer is in
+/// force must be, and one whose closer is not there must not, or the coverage table would not be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closer {
+    /// The hooks at connect and sendmsg.
+    Connect,
+    /// The hook on outgoing packets, for addresses.
+    Egress,
+    /// The same, once it reads names.
+    Names,
+    /// The same, once it reads what is said.
+    Payload,
+    /// Nothing; why.
+    Nothing(&'static str),
+}
 
 macro_rules! routes {
-    ($($(#[$doc:meta])* $route:ident => $name:literal, $function:path;)*) => {
-        /// A way to reach an address.
+    ($($route:ident => $name:literal, $title:literal, $closer:expr, $function:path;)*) => {
+        /// A way to reach an address, or to say a name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Route {
-            $($(#[$doc])* $route,)*
+            $(#[doc = $title] $route,)*
         }
 
         impl Route {
@@ -42,6 +57,16 @@ macro_rules! routes {
                 match self { $(Self::$route => $name,)* }
             }
 
+            /// Its row in the coverage table.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$route => $title,)* }
+            }
+
+            /// What closes it.
+            pub fn closer(self) -> Closer {
+                match self { $(Self::$route => $closer,)* }
+            }
+
             /// Tries it in this process, which may not be the same afterwards.
             fn attempt(self, to: SocketAddr) -> io::Result<()> {
                 match self { $(Self::$route => $function(to),)* }
@@ -50,74 +75,51 @@ macro_rules! routes {
     };
 }
 
+use Closer::{Connect, Egress, Names, Nothing, Payload};
+
 routes! {
-    /// connect() of a stream socket.
-    Tcp => "tcp", tcp::connect;
-    /// The same without waiting.
-    TcpNonblocking => "tcp_nonblocking", tcp::nonblocking;
-    /// An IPv4 address through an IPv6 socket.
-    TcpMapped => "tcp_v4_mapped", tcp::mapped;
-    /// Data with the first packet, by sendto(MSG_FASTOPEN): there is no connect().
-    FastOpenSendto => "tcp_fast_open_by_sendto", tcp::fast_open_sendto;
-    /// Data with the first packet, by TCP_FASTOPEN_CONNECT.
-    FastOpenConnect => "tcp_fast_open_by_connect", tcp::fast_open_connect;
-    /// Multipath TCP.
-    Mptcp => "mptcp", tcp::multipath;
-    /// connect() by io_uring, done by the kernel.
-    IoUring => "io_uring", ring::connect;
-    /// connect() of a datagram socket.
-    UdpConnect => "udp_connect", udp::connect;
-    /// sendto() of an unconnected datagram socket.
-    UdpSendto => "udp_sendto", udp::sendto;
-    /// sendmsg() of the same.
-    UdpSendmsg => "udp_sendmsg", udp::sendmsg;
-    /// sendmmsg() of the same.
-    UdpSendmmsg => "udp_sendmmsg", udp::sendmmsg;
-    /// An IPv4 address through an IPv6 datagram socket.
-    UdpMapped => "udp_v4_mapped", udp::mapped;
-    /// A packet whose IP header the program wrote.
-    RawHeader => "raw_ip_hdrincl", raw::header_included;
-    /// From a thread.
-    Thread => "thread", place::thread;
-    /// After setuid() to an ordinary user.
-    OtherUser => "connect_after_setuid", place::other_user;
-    /// On a socket that another process made and passed over a unix socket.
-    PassedSocket => "passed_socket", place::passed_socket;
-    /// From a new child cgroup.
-    NewCgroup => "new_child_cgroup", place::new_cgroup;
-    /// From a new network namespace.
-    NewNetwork => "new_network_namespace", place::new_network;
-    /// From a new user namespace.
-    NewUser => "new_user_namespace", place::new_user;
-    /// The other side of [`Route::PassedSocket`].
-    ReceivedSocket => "received_socket", place::received_socket;
+    Tcp => "tcp", "TCP connect", Connect, tcp::connect;
+    TcpNonblocking => "tcp_nonblocking", "TCP connect, non-blocking", Connect, tcp::nonblocking;
+    TcpMapped => "tcp_v4_mapped", "TCP connect to a v4-mapped v6 address", Connect, tcp::mapped;
+    FastOpenSendto => "tcp_fast_open_by_sendto", "TCP Fast Open by `sendto`", Connect, tcp::fast_open_sendto;
+    FastOpenConnect => "tcp_fast_open_by_connect", "TCP Fast Open by `TCP_FASTOPEN_CONNECT`", Connect, tcp::fast_open_connect;
+    Mptcp => "mptcp", "MPTCP connect", Connect, tcp::multipath;
+    IoUring => "io_uring", "io_uring connect", Connect, ring::connect;
+    UdpConnect => "udp_connect", "UDP connect", Connect, udp::connect;
+    UdpSendto => "udp_sendto", "UDP `sendto`, unconnected", Connect, udp::sendto;
+    UdpSendmsg => "udp_sendmsg", "UDP `sendmsg`, unconnected", Connect, udp::sendmsg;
+    UdpSendmmsg => "udp_sendmmsg", "UDP `sendmmsg`, unconnected", Connect, udp::sendmmsg;
+    UdpMapped => "udp_v4_mapped", "UDP to a v4-mapped v6 address", Connect, udp::mapped;
+    Thread => "thread", "from a thread", Connect, place::thread;
+    OtherUser => "connect_after_setuid", "after `setuid`", Connect, place::other_user;
+    PassedSocket => "passed_socket", "on a socket passed over a unix socket", Connect, place::passed_socket;
+    NewCgroup => "new_child_cgroup", "from a new child cgroup", Connect, place::new_cgroup;
+    OtherCgroup => "other_cgroup", "after moving to another cgroup", Connect, place::other_cgroup;
+    NewNetwork => "new_network_namespace", "from a new network namespace", Connect, place::new_network;
+    NewUser => "new_user_namespace", "from a new user namespace", Connect, place::new_user;
+    RawHeader => "raw_ip_hdrincl", "raw IPv4 socket, `IP_HDRINCL` (CAP_NET_RAW)", Egress, raw::header_included;
+    RawV6 => "raw_ipv6", "raw IPv6 socket (CAP_NET_RAW)", Egress, raw::v6;
+    TcpBefore => "tcp_connected_before", "TCP connected before the guard came", Egress, held::tcp;
+    UdpBefore => "udp_connected_before", "UDP connected before the guard came", Egress, held::udp;
+    PassedBefore => "passed_connected_before", "TCP connected before, then passed over a unix socket", Egress, held::passed;
+    MovedBefore => "moved_connected_before", "TCP connected before, then moved to another cgroup", Egress, held::moved;
+    Frame => "af_packet", "AF_PACKET frame (CAP_NET_RAW)", Nothing("passes every hook below the socket layer; needs CAP_NET_RAW"), raw::frame;
+    DnsUdp => "dns_udp", "DNS question by UDP", Names, content::dns_udp;
+    DnsTcp => "dns_tcp", "DNS question by TCP", Names, content::dns_tcp;
+    DnsMixedCase => "dns_0x20", "DNS question in mixed case (0x20)", Names, content::dns_mixed_case;
+    DnsEdns => "dns_edns", "DNS question with EDNS", Names, content::dns_edns;
+    Tls => "tls_server_name", "TLS server name", Names, content::tls;
+    TlsSplit => "tls_server_name_split", "TLS server name, split over segments", Names, content::tls_split;
+    Stratum => "stratum", "Stratum opening", Payload, content::stratum;
+    StratumBytes => "stratum_bytewise", "Stratum opening in one-byte segments", Payload, content::stratum_bytewise;
 }
 
-/// What came of trying a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The address was reached.
-    Through,
-    /// The kernel said no, with this errno.
-    Refused(i32),
-    /// This kernel has no such route; why.
-    Unavailable(String),
-}
-
-impl Attempt {
-    /// Whether it was refused with EPERM, which is how the guard refuses.
-    pub fn is_denied(&self) -> bool {
-        *self == Self::Refused(libc::EPERM)
-    }
-}
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Through => f.write_str("got through"),
-            Self::Refused(errno) => write!(f, "{}", io::Error::from_raw_os_error(*errno)),
-            Self::Unavailable(why) => write!(f, "unavailable: {why}"),
-        }
+/// The other sides of routes that pass a socket: no routes of their own.
+fn receiver(name: &str) -> Option<fn(SocketAddr) -> io::Result<()>> {
+    match name {
+        place::RECEIVER => Some(place::received_socket),
+        held::RECEIVER => Some(held::received_socket),
+        _ => None,
     }
 }
 
@@ -126,79 +128,26 @@ impl Route {
     pub fn fits(self, ip: IpAddr) -> bool {
         match self {
             Self::TcpMapped | Self::UdpMapped | Self::RawHeader => ip.is_ipv4(),
-            Self::ReceivedSocket => false,
+            Self::RawV6 => ip.is_ipv6(),
+            // The addresses are what nobody lists: one family will do.
+            _ if self.is_about_content() => ip.is_ipv4(),
             _ => true,
         }
     }
 
-    /// Whether the hooks at connect and sendmsg see it. The others are for the egress backstop.
-    pub fn passes_connect_hooks(self) -> bool {
-        self != Self::RawHeader
+    /// Whether it leads to an address that nobody lists, and says there what is denied.
+    pub fn is_about_content(self) -> bool {
+        matches!(self.closer(), Names | Payload)
     }
 
-    /// Tries the route in a new process inside `cgroup`.
-    pub fn from_cgroup(self, cgroup: &Cgroup, to: SocketAddr) -> Result<Attempt> {
-        let mut command = cgroup.command("/proc/self/exe")?;
-        command.args([ARGUMENT, self.name(), &to.to_string()]);
-        let output =
-            command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        let Some(answer) = stdout.lines().find_map(|line| line.strip_prefix(ANSWER)) else {
-            bail!(
-                "{}: no answer: {}\n{}",
-                self.name(),
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            );
-        };
-        Ok(match (answer, answer.parse()) {
-            ("through", _) => Attempt::Through,
-            (_, Ok(errno)) => Attempt::Refused(errno),
-            (why, _) => Attempt::Unavailable(why.to_owned()),
-        })
+    /// Whether what it says belongs on port 53.
+    pub fn is_dns(self) -> bool {
+        matches!(self, Self::DnsUdp | Self::DnsTcp | Self::DnsMixedCase | Self::DnsEdns)
     }
-}
 
-/// Tries until it is not denied: the kernel takes a program away a moment after its last pin has gone.
-///
-/// # Errors
-/// When an attempt cannot be made, ends otherwise, or stays denied for too long.
-pub fn once_gone(mut attempt: impl FnMut() -> Result<Attempt>) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let after = attempt()?;
-        if after == Attempt::Through {
-            return Ok(());
-        }
-        if !after.is_denied() || Instant::now() > end {
-            bail!("after the guard: {after}");
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// Does what a process started by [`Route::from_cgroup`] is for, if this is one. True when it was.
-pub fn serve() -> bool {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some(ARGUMENT) {
-        return false;
-    }
-    let answer = match (arguments.next(), arguments.next().and_then(|to| to.parse().ok())) {
-        (Some(name), Some(to)) => match Route::ALL.iter().find(|route| route.name() == name) {
-            Some(route) => answer(route.attempt(to)),
-            None => format!("no route is called {name}"),
-        },
-        _ => "no route and address were given".to_owned(),
-    };
-    println!("{ANSWER}{answer}");
-    true
-}
-
-fn answer(result: io::Result<()>) -> String {
-    match result {
-        Ok(()) => "through".to_owned(),
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => error.to_string(),
-        Err(error) => error.raw_os_error().map_or_else(|| error.to_string(), |errno| errno.to_string()),
+    /// Whether it connects first, and goes on when it is told to.
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::TcpBefore | Self::UdpBefore | Self::PassedBefore | Self::MovedBefore)
     }
 }
 

@@ -4,14 +4,17 @@ use std::{
     fs, io,
     net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::Stdio,
 };
 
-use super::{ANSWER, ARGUMENT, Route, tcp, unavailable};
+use super::{process::receive, tcp, unavailable};
 use crate::{cgroup, sys};
 
 /// "nobody", on every distribution.
 const NOBODY: libc::uid_t = 65534;
+/// The other side of [`passed_socket`].
+pub const RECEIVER: &str = "receive_socket";
 
 pub fn thread(to: SocketAddr) -> io::Result<()> {
     std::thread::spawn(move || tcp::connect(to))
@@ -25,12 +28,24 @@ pub fn other_user(to: SocketAddr) -> io::Result<()> {
 }
 
 pub fn new_cgroup(to: SocketAddr) -> io::Result<()> {
-    let child = cgroup::own().map_err(io::Error::other)?.join("child");
-    match fs::create_dir(&child) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => cgroup::enter(&child)?,
-    }
+    enter_child("child")?;
     tcp::connect(to)
+}
+
+/// From one cgroup to its sibling, both below the guarded one.
+pub fn other_cgroup(to: SocketAddr) -> io::Result<()> {
+    let from = enter_child("from")?;
+    let other = from.with_file_name("other");
+    fs::create_dir_all(&other)?;
+    cgroup::enter(&other)?;
+    tcp::connect(to)
+}
+
+fn enter_child(name: &str) -> io::Result<PathBuf> {
+    let child = cgroup::own().map_err(io::Error::other)?.join(name);
+    fs::create_dir_all(&child)?;
+    cgroup::enter(&child)?;
+    Ok(child)
 }
 
 pub fn new_network(to: SocketAddr) -> io::Result<()> {
@@ -55,18 +70,7 @@ pub fn passed_socket(to: SocketAddr) -> io::Result<()> {
     let socket = sys::socket(sys::family(to), libc::SOCK_STREAM, 0)?;
     sys::net::pass(&ours, &socket)?;
     drop(socket);
-    let output = Command::new("/proc/self/exe")
-        .args([ARGUMENT, Route::ReceivedSocket.name(), &to.to_string()])
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.lines().find_map(|line| line.strip_prefix(ANSWER)) {
-        Some("through") => Ok(()),
-        Some(answer) => Err(answer
-            .parse()
-            .map_or_else(|_| io::Error::other(answer.to_owned()), io::Error::from_raw_os_error)),
-        None => Err(io::Error::other("the receiver gave no answer")),
-    }
+    receive(RECEIVER, to, Stdio::from(OwnedFd::from(theirs)))
 }
 
 pub fn received_socket(to: SocketAddr) -> io::Result<()> {

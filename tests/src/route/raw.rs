@@ -1,12 +1,17 @@
-//! Raw sockets: the program writes the IP header itself. Needs CAP_NET_RAW, and passes the hooks at connect and sendmsg.
+//! Raw sockets and frames: the program writes headers itself. Needs CAP_NET_RAW, and passes the hooks at connect and
+//! sendmsg.
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    io, mem,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use super::unavailable;
 use crate::sys;
+
+/// In each packet, so that it is known again.
+const MARK: &[u8] = b"miner-guard-e2e: a frame";
+const UDP: u8 = 17;
 
 pub fn header_included(to: SocketAddr) -> io::Result<()> {
     let IpAddr::V4(ip) = to.ip() else {
@@ -15,18 +20,80 @@ pub fn header_included(to: SocketAddr) -> io::Result<()> {
     let socket = sys::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)
         .map_err(|error| unavailable("no raw sockets", &error))?;
     // The kernel fills in length, identification and checksum of the IP header. The port of a raw socket is a protocol.
-    sys::send_to(&socket, &packet(ip, to.port()), 0, SocketAddr::new(to.ip(), 0)).map(drop)
+    sys::send_to(&socket, &v4_packet(ip, to.port()), 0, SocketAddr::new(to.ip(), 0)).map(drop)
 }
 
-/// An IPv4 packet with an empty UDP datagram.
-fn packet(to: Ipv4Addr, port: u16) -> Vec<u8> {
-    // Version 4, header of 5 words; time to live 64, protocol 17.
-    let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
+/// The kernel writes the IPv6 header, the program the rest.
+pub fn v6(to: SocketAddr) -> io::Result<()> {
+    /// linux/in6.h
+    const IPV6_CHECKSUM: libc::c_int = 7;
+    let socket = sys::socket(libc::AF_INET6, libc::SOCK_RAW, UDP.into())
+        .map_err(|error| unavailable("no raw sockets", &error))?;
+    sys::set_option(&socket, libc::IPPROTO_IPV6, IPV6_CHECKSUM, 6)?;
+    sys::send_to(&socket, &datagram(to.port()), 0, SocketAddr::new(to.ip(), 0)).map(drop)
+}
+
+/// A whole frame, handed to the interface: through when it was seen there.
+pub fn frame(to: SocketAddr) -> io::Result<()> {
+    let (protocol, packet) = match to.ip() {
+        IpAddr::V4(ip) => (libc::ETH_P_IP, v4_packet(ip, to.port())),
+        IpAddr::V6(ip) => (libc::ETH_P_IPV6, v6_packet(ip, to.port())),
+    };
+    let wire = (protocol as u16).to_be();
+    let watch = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, wire.into())
+        .map_err(|error| unavailable("no packet sockets", &error))?;
+    let socket = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?;
+    // SAFETY: sockaddr_ll is plain data for which all zeroes is a value.
+    let mut interface: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    interface.sll_family = libc::AF_PACKET as libc::c_ushort;
+    interface.sll_protocol = wire;
+    interface.sll_ifindex = sys::net::loopback_index().cast_signed();
+    interface.sll_halen = 6;
+    sys::send_to(&socket, &packet, 0, interface)?;
+    let mut buffer = [0; 2048];
+    loop {
+        let len = sys::net::receive_some(&watch, &mut buffer)?;
+        if buffer[..len].windows(MARK.len()).any(|bytes| bytes == MARK) {
+            return Ok(());
+        }
+    }
+}
+
+/// A UDP datagram without a checksum.
+fn datagram(port: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Source port, destination port, length; no checksum.
+    for field in [6666, port, 8 + MARK.len() as u16, 0] {
+        out.extend(u16::to_be_bytes(field));
+    }
+    out.extend(MARK);
+    out
+}
+
+fn v4_packet(to: Ipv4Addr, port: u16) -> Vec<u8> {
+    let datagram = datagram(port);
+    // Version 4, header of 5 words; then the length.
+    let mut packet = vec![0x45, 0];
+    packet.extend(u16::to_be_bytes(20 + datagram.len() as u16));
+    // Time to live 64, protocol, room for the checksum.
+    packet.extend([0, 0, 0, 0, 64, UDP, 0, 0]);
     packet.extend(Ipv4Addr::LOCALHOST.octets());
     packet.extend(to.octets());
-    // Source port, destination port, length; no checksum.
-    for field in [6666, port, 8, 0] {
-        packet.extend(u16::to_be_bytes(field));
-    }
+    let sum: u32 = packet.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+    packet.extend(datagram);
+    packet
+}
+
+fn v6_packet(to: Ipv6Addr, port: u16) -> Vec<u8> {
+    let datagram = datagram(port);
+    // Version 6; length of what follows the header; protocol, hop limit 64.
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend(u16::to_be_bytes(datagram.len() as u16));
+    packet.extend([UDP, 64]);
+    packet.extend(Ipv6Addr::LOCALHOST.octets());
+    packet.extend(to.octets());
+    packet.extend(datagram);
     packet
 }

@@ -4,10 +4,11 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
+    time::Instant,
 };
 
-use super::unavailable;
-use crate::sys;
+use super::{attempt::dropped, unavailable};
+use crate::{PATIENCE, sys};
 
 /// linux/in.h; libc has it for some C libraries only.
 const IPPROTO_MPTCP: libc::c_int = 262;
@@ -17,7 +18,39 @@ fn stream(to: SocketAddr) -> io::Result<OwnedFd> {
 }
 
 pub fn connect(to: SocketAddr) -> io::Result<()> {
-    sys::connect(&stream(to)?, to)
+    connected(to).map(drop)
+}
+
+/// A connected socket.
+pub fn connected(to: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = stream(to)?;
+    sys::connect(&socket, to)?;
+    Ok(socket)
+}
+
+/// Waits until the other side has acknowledged all that was sent.
+///
+/// # Errors
+/// Of the connection; or that it did not arrive, when the kernel has sent it more than once more in vain.
+pub fn delivered(socket: &OwnedFd) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match sys::option(socket, libc::SOL_SOCKET, libc::SO_ERROR)? {
+            0 => {}
+            errno => return Err(io::Error::from_raw_os_error(errno)),
+        }
+        let state = sys::net::tcp_info(socket)?;
+        if state.tcpi_unacked == 0 && state.tcpi_notsent_bytes == 0 {
+            return Ok(());
+        }
+        // In a row: an acknowledgement of anything sets them back. One may come of a machine that is slow. A segment that
+        // never left counts as not sent, and is tried again as a probe.
+        if state.tcpi_retransmits > 1 || state.tcpi_probes > 1 || Instant::now() > end {
+            return Err(dropped());
+        }
+        // Wakes when the connection ends; what is acknowledged wakes nobody.
+        sys::wait_for(socket, 0, 1)?;
+    }
 }
 
 pub fn nonblocking(to: SocketAddr) -> io::Result<()> {

@@ -16,7 +16,14 @@ fn datagram(to: SocketAddr) -> io::Result<OwnedFd> {
 }
 
 pub fn connect(to: SocketAddr) -> io::Result<()> {
-    sys::connect(&datagram(to)?, to)
+    connected(to).map(drop)
+}
+
+/// A connected socket.
+pub fn connected(to: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = datagram(to)?;
+    sys::connect(&socket, to)?;
+    Ok(socket)
 }
 
 pub fn sendto(to: SocketAddr) -> io::Result<()> {

@@ -97,6 +97,12 @@ impl From<SocketAddr> for RawAddress {
     }
 }
 
+impl From<libc::sockaddr_ll> for RawAddress {
+    fn from(address: libc::sockaddr_ll) -> Self {
+        Self::put(address)
+    }
+}
+
 impl RawAddress {
     fn put<T: Copy>(address: T) -> Self {
         const { assert!(size_of::<T>() <= size_of::<libc::sockaddr_storage>()) };
@@ -137,8 +143,13 @@ pub fn connect(socket: &OwnedFd, to: SocketAddr) -> io::Result<()> {
 }
 
 /// sendto(2) of a few bytes.
-pub fn send_to(socket: &OwnedFd, data: &[u8], flags: libc::c_int, to: SocketAddr) -> io::Result<usize> {
-    let address = RawAddress::from(to);
+pub fn send_to(
+    socket: &OwnedFd,
+    data: &[u8],
+    flags: libc::c_int,
+    to: impl Into<RawAddress>,
+) -> io::Result<usize> {
+    let address = to.into();
     let (pointer, len) = address.as_ptr();
     // SAFETY: both pointers describe memory of the given lengths that outlives the call.
     check_size(unsafe {
@@ -178,11 +189,13 @@ pub fn option(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> io::Re
 
 /// Waits until the socket can be written, which for a connection under way is its end.
 pub fn wait_writable(socket: &OwnedFd) -> io::Result<()> {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     let milliseconds = libc::c_int::try_from(crate::PATIENCE.as_millis()).map_err(io::Error::other)?;
+    if wait_for(socket, libc::POLLOUT, milliseconds)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+}
+
+/// Waits for one of these poll(2) events, or for an error or hang-up of the socket. False when none came.
+pub fn wait_for(socket: &OwnedFd, events: libc::c_short, milliseconds: libc::c_int) -> io::Result<bool> {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events, revents: 0 };
     // SAFETY: one pollfd, which outlives the call.
-    match check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) })? {
-        0 => Err(io::ErrorKind::TimedOut.into()),
-        _ => Ok(()),
-    }
+    Ok(check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) })? > 0)
 }

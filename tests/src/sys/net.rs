@@ -25,6 +25,40 @@ pub fn loopback_up() -> io::Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }).map(drop)
 }
 
+/// The index of `lo`.
+pub fn loopback_index() -> libc::c_uint {
+    // SAFETY: the name is NUL-terminated and outlives the call.
+    unsafe { libc::if_nametoindex(c"lo".as_ptr()) }
+}
+
+/// What the kernel says of a TCP connection. What an older kernel does not say is 0.
+pub fn tcp_info(socket: &OwnedFd) -> io::Result<libc::tcp_info> {
+    // SAFETY: tcp_info is plain data for which all zeroes is a value.
+    let mut info: libc::tcp_info = unsafe { mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the pointers are to the structure and its length; both outlive the call, which writes no more than `len`.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    })?;
+    Ok(info)
+}
+
+/// recv(2), waiting no longer than [`PATIENCE`].
+pub fn receive_some(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let milliseconds = libc::c_int::try_from(PATIENCE.as_millis()).map_err(io::Error::other)?;
+    if !super::wait_for(socket, libc::POLLIN, milliseconds)? {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    // SAFETY: the pointer describes memory of the given length that outlives the call.
+    check_size(unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) })
+}
+
 /// Gives `lo` one more address, and waits until it can be used.
 pub fn add_loopback_address(address: Ipv6Addr) -> io::Result<()> {
     /// `struct in6_ifreq` of linux/ipv6.h.
@@ -35,12 +69,10 @@ pub fn add_loopback_address(address: Ipv6Addr) -> io::Result<()> {
         interface: libc::c_int,
     }
     let socket = socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
-    // SAFETY: the name is NUL-terminated and outlives the call.
-    let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
     let request = In6Ifreq {
         address: libc::in6_addr { s6_addr: address.octets() },
         prefix: 128,
-        interface: interface.cast_signed(),
+        interface: loopback_index().cast_signed(),
     };
     // SAFETY: the request has the layout that SIOCSIFADDR reads from an AF_INET6 socket, and outlives the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) })?;

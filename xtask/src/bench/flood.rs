@@ -99,6 +99,9 @@ pub fn run(bench: &Bench, data: &Data, page: &mut Page) -> Result<()> {
             number(account.lost),
             number(sum),
         ]);
+        if mode == Mode::Flood {
+            page.budget("a record through the ring, two CPUs", "≤ 2 µs (500 k/s)", ns / 1e3, 2.0, "µs");
+        }
         ensure!(sum == made, "flood by {title}: {made} attempts, but {sum} accounted for");
     }
     page.section(

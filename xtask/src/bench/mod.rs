@@ -4,6 +4,7 @@
 //! A round holds one batch of each configuration, in random order; what counts is the median over the rounds of the
 //! difference to `none` of the same round. A second `none` shows how much of a difference is noise.
 
+mod audit;
 mod bpf;
 mod connect;
 mod data;
@@ -32,6 +33,10 @@ pub struct Args {
     /// Only these parts; the page is then printed and not written
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Also fork and exec under fapolicyd and auditd, where they are installed. Audit slows every exec of this machine
+    /// while it is on, and leaves the rule `never,task` behind
+    #[arg(long)]
+    audit: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -85,13 +90,21 @@ pub fn main(args: &Args) -> Result<()> {
         load::run(&bench, &data, &mut page)?;
     }
     if wants(Part::Exec) {
-        exec::run(&mut bench, &data.dial, &mut page)?;
+        exec::run(&bench, &data.dial, &mut page)?;
     }
     if wants(Part::Flood) {
         flood::run(&bench, &data, &mut page)?;
     }
     if wants(Part::Idle) {
         idle::run(&bench, &mut page)?;
+    }
+    if args.audit {
+        audit::run(&mut bench, &data.dial, &mut page)?;
+    } else if wants(Part::Exec) {
+        bench.skipped.push(
+            "fork+exec under fapolicyd and auditd: `cargo xtask bench --audit`, on a machine where nobody else measures"
+                .into(),
+        );
     }
     for line in &bench.skipped {
         eprintln!("not measured: {line}");

@@ -5,6 +5,23 @@ use std::time::Duration;
 /// The line with which /init ends; its exit status follows. The same text is in tests/src/init.rs.
 const MARKER: &str = "miner-guard-e2e: exit ";
 
+/// A machine's run.
+pub struct Ran {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used of the processors.
+    pub processor: Duration,
+    /// All that the tests wrote.
+    pub console: String,
+}
+
+impl Ran {
+    /// QEMU did not start; why.
+    pub fn unstarted(why: String) -> Self {
+        Self { outcome: Outcome::Unstarted(why), processor: Duration::ZERO, console: String::new() }
+    }
+}
+
 /// How a machine ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -46,12 +63,17 @@ pub fn judge(tests: &str, kernel: &str, timed_out: bool, filtered: bool) -> Outc
 }
 
 /// Prints one machine's result; true when it passed.
-pub fn report(name: &str, outcome: &Outcome, took: Duration) -> bool {
-    let seconds = took.as_secs();
-    match outcome {
-        Outcome::Passed(closing) => println!("vm {name} ({seconds} s): {closing}"),
+pub fn report(name: &str, ran: &Ran, took: Duration) -> bool {
+    let (seconds, processor) = (took.as_secs(), ran.processor.as_secs());
+    match &ran.outcome {
+        Outcome::Passed(closing) => {
+            println!("vm {name} ({seconds} s, {processor} s of processor time): {closing}");
+        }
         Outcome::Failed(closing, why) => {
-            println!("vm {name} ({seconds} s): FAILED {closing}\n{}", indent(why))
+            println!(
+                "vm {name} ({seconds} s, {processor} s of processor time): FAILED {closing}\n{}",
+                indent(why)
+            );
         }
         Outcome::TimedOut(last) => {
             println!("vm {name}: still running after {seconds} s, killed\n{}", indent(last))
@@ -62,7 +84,7 @@ pub fn report(name: &str, outcome: &Outcome, took: Duration) -> bool {
         }
         Outcome::Unstarted(why) => println!("vm {name}: not started: {why}"),
     }
-    matches!(outcome, Outcome::Passed(_))
+    matches!(ran.outcome, Outcome::Passed(_))
 }
 
 /// From the first "failures:" on, which is where a libtest program explains; else the last lines.

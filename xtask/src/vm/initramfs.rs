@@ -32,10 +32,23 @@ pub fn contents(binaries: &Binaries) -> Result<Vec<Entry>> {
         Entry::File("init".into(), binaries.tests.clone()),
         Entry::File("bin/miner-guard".into(), binaries.guard.clone()),
     ];
+    entries.extend(loader_and_program());
     if let Some(corpus) = &binaries.corpus {
         tree("corpus", corpus, &mut entries)?;
     }
     Ok(entries)
+}
+
+/// A dynamic program, with the loader and the library that it needs, from where this system has them: what `ld.so PROGRAM`
+/// does cannot be tried with static ones. Nothing where one of them is elsewhere; that test is then skipped.
+fn loader_and_program() -> Vec<Entry> {
+    const FILES: [&str; 3] = ["bin/sleep", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"];
+    let from = |name: &str| Path::new("/").join(name);
+    if !FILES.iter().all(|name| from(name).is_file()) {
+        return Vec::new();
+    }
+    let dirs = ["lib64", "lib", "lib/x86_64-linux-gnu"].map(|name| Entry::Dir(name.to_owned()));
+    dirs.into_iter().chain(FILES.map(|name| Entry::File(name.to_owned(), from(name)))).collect()
 }
 
 /// Everything below `from`, in name order so that the archive is the same each time.

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::console::{self, Outcome};
+use super::console::{self, Outcome, Ran};
 
 /// How the processor is provided.
 #[derive(Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -44,19 +44,19 @@ pub struct Machine {
 impl Machine {
     /// Runs the machine. One that dies before /init has written a line is tried a second time: the emulator failed
     /// then, not the guard.
-    pub fn run(&self, logs: &Path) -> Result<Outcome> {
-        let outcome = self.run_once(logs)?;
-        if matches!(outcome, Outcome::Unbooted(_)) {
+    pub fn run(&self, logs: &Path) -> Result<Ran> {
+        let ran = self.run_once(logs)?;
+        if matches!(ran.outcome, Outcome::Unbooted(_)) {
             eprintln!("vm {}: the kernel died before /init ran; once more", self.name);
             return self.run_once(logs);
         }
-        Ok(outcome)
+        Ok(ran)
     }
 
     /// Boots, reads the console to its end or the timeout, and judges.
     ///
     /// Two serial lines keep the kernel's messages (`NAME.kernel.log`) out of the tests' lines (`NAME.log`).
-    fn run_once(&self, logs: &Path) -> Result<Outcome> {
+    fn run_once(&self, logs: &Path) -> Result<Ran> {
         let kernel_log = logs.join(format!("{}.kernel.log", self.name));
         let log = logs.join(format!("{}.log", self.name));
         let mut file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -77,9 +77,12 @@ impl Machine {
                 Err(RecvTimeoutError::Timeout) => break true,
             }
         };
+        let processor = processor_time(qemu.0.id());
         drop(qemu);
         let kernel = fs::read(&kernel_log).unwrap_or_default();
-        Ok(console::judge(&output, &String::from_utf8_lossy(&kernel), timed_out, !self.tests.is_empty()))
+        let outcome =
+            console::judge(&output, &String::from_utf8_lossy(&kernel), timed_out, !self.tests.is_empty());
+        Ok(Ran { outcome, processor, console: output })
     }
 
     fn command(&self, kernel_log: &Path) -> Command {
@@ -119,6 +122,17 @@ impl Machine {
         // timer interrupt came in time, and panic: no_timer_check. After `--` come the arguments of /init.
         format!("console=ttyS0 oops=panic panic=-1 no_timer_check lsm={lsm} -- {}", self.tests.join(" "))
     }
+}
+
+/// What a process used of the processors so far: what it would take on a machine of its own. Unlike the time on the
+/// clock it does not grow with what else runs here.
+fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which may hold anything but ends with the last bracket: user and system time are the 12th and 13th.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    let a_second = rustix::param::clock_ticks_per_second();
+    Duration::from_millis(ticks * 1000 / a_second.max(1))
 }
 
 /// Ends QEMU in any case: also when the caller returns early.

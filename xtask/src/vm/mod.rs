@@ -16,8 +16,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{binaries::Binaries, setup, shell};
-use console::Outcome;
+use crate::{binaries::Binaries, coverage, setup, shell};
+use console::Ran;
 use kernel::Kernel;
 use machine::{Accel, Machine};
 
@@ -110,11 +110,16 @@ fn run_all(machines: &[Machine], logs: &Path) -> usize {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(machine) = next else { break };
                     let started = Instant::now();
-                    let outcome =
-                        machine.run(logs).unwrap_or_else(|error| Outcome::Unstarted(format!("{error:#}")));
+                    let ran = machine.run(logs).and_then(|ran| {
+                        if machine.tests.iter().all(|argument| argument == "--include-ignored") {
+                            coverage::keep(&machine.name, &ran.console)?;
+                        }
+                        Ok(ran)
+                    });
+                    let ran = ran.unwrap_or_else(|error| Ran::unstarted(format!("{error:#}")));
                     // One lock around the report keeps the lines of two machines apart.
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !console::report(&machine.name, &outcome, started.elapsed()) {
+                    if !console::report(&machine.name, &ran, started.elapsed()) {
                         *failed += 1;
                     }
                 }
@@ -122,6 +127,12 @@ fn run_all(machines: &[Machine], logs: &Path) -> usize {
         }
     });
     failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The names of all machines of the matrix.
+pub fn names() -> Vec<String> {
+    let kernels = kernel::choose(&[]).unwrap_or_default();
+    kernels.iter().flat_map(|kernel| [Lsm::Off, Lsm::On].map(|lsm| name(kernel, lsm))).collect()
 }
 
 fn name(kernel: &Kernel, lsm: Lsm) -> String {
