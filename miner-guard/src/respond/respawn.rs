@@ -99,7 +99,9 @@ mod tests {
         let mut r = Respawns::default();
         let last = (0..5).map(|n| r.killed("a", &[task(n)], 0)).last().unwrap();
         assert_eq!(last, Some(Respawn { restarts: 4, supervisor: None }));
-        (0..2 * CASES).for_each(|n| drop(r.killed(&n.to_string(), &[], 10)));
+        for n in 0..2 * CASES {
+            let _ = r.killed(&n.to_string(), &[], 10);
+        }
         assert_eq!(r.cases.len(), CASES);
     }
 }

@@ -6,10 +6,7 @@ use crate::event::{
     enrich::{ancestry::stat_of, exe, proc_root::ProcRoot, redact},
     model::lossy,
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// Bytes of a crontab, and crontabs, that are read.
 const CRONTAB: u64 = 256 << 10;
@@ -76,7 +73,7 @@ fn cron(programs: &[String], etc: &Path, spool: &Path) -> Vec<String> {
     out
 }
 
-fn lines(file: &PathBuf, programs: &[&String]) -> Vec<String> {
+fn lines(file: &Path, programs: &[&String]) -> Vec<String> {
     let text = crate::event::enrich::proc_root::read(file, CRONTAB).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let named = |line: &str| {
