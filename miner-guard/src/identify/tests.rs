@@ -124,7 +124,7 @@ fn a_file_that_changes_while_it_is_read_is_skipped() {
     let path = directory("changing").join("x");
     fs::write(&path, elf(&[b"hello"])).unwrap();
     let file = File::open(&path).unwrap();
-    let source = source::Source::new(&file).unwrap();
+    let source = Source::new(&file).unwrap();
     assert!(!source.changed().unwrap());
     fs::write(&path, elf(&[b"hello, world"])).unwrap();
     assert!(source.changed().unwrap());
