@@ -101,11 +101,17 @@ fn listed(post: &Post, action: &str, more: &str) -> Result<PathBuf> {
     // A file of its own, by its content.
     bytes.extend(post.path("").as_os_str().as_encoded_bytes());
     program::write(&path, &bytes)?;
+    list(post, action, more)?;
+    Ok(path)
+}
+
+/// The policy that lists it by its content.
+fn list(post: &Post, action: &str, more: &str) -> Result<()> {
+    let bytes = fs::read(post.path("listed"))?;
     let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     post.write_policy(&format!(
         "{DENIED}[[rule]]\nid = \"program\"\nsha256 = \"{hash}\"\naction = \"{action}\"\n{more}"
-    ))?;
-    Ok(path)
+    ))
 }
 
 /// The listed program, which reaches for the pool when it is told a line, and then waits.
@@ -205,7 +211,7 @@ fn exempt() -> Result<Done> {
     let mut guard = post.start("audit")?;
     let mut child = start(&cgroup, &program)?;
     guard.wait_event(|e| e["rule"]["id"] == "program")?;
-    listed(&post, "alert", &format!("[[allow]]\nexe = \"{}\"\n", program.display()))?;
+    list(&post, "alert", &format!("[[allow]]\nexe = \"{}\"\n", program.display()))?;
     people(&post, &["policy", "reload"])?;
     people(&post, &["mode", "enforce"])?;
     // It is exempt in the kernel too: another process of its job reaches out, and makes the case one of mining.

@@ -136,7 +136,15 @@ impl Guard {
         if let Some(respawn) = due.respawn.take() {
             self.tell_respawn(&due.id, &respawn);
         }
-        if (!job.kill.is_empty() || job.bundle.is_some()) && self.responder.jobs.try_send(job).is_err() {
+        let bundles = job.bundle.is_some();
+        if job.kill.is_empty() && !bundles {
+            return;
+        }
+        if self.responder.jobs.try_send(job).is_ok() {
+            if bundles {
+                self.teller.cases.book().bundled(&due.id, true);
+            }
+        } else {
             self.teller.cases.note(&due.id, "not done: too many cases at once");
             tracing::warn!(case = due.id, "too many cases at once: nothing was done about this one");
         }
@@ -195,10 +203,10 @@ impl Guard {
         }
         match done.bundle {
             Some(Ok(at)) => {
-                self.teller.cases.book().bundled(id);
                 self.teller.cases.note(id, &format!("evidence kept in {}", at.display()));
             }
             Some(Err(why)) => {
+                self.teller.cases.book().bundled(id, false);
                 self.teller.cases.note(id, &format!("evidence could not be kept: {why}"));
                 tracing::warn!(case = id, "evidence could not be kept: {why}");
             }

@@ -321,10 +321,11 @@ impl Book {
         }
     }
 
-    /// A bundle of this case was kept.
-    pub fn bundled(&mut self, id: &str) {
+    /// A bundle of this case is being kept, or could not be. From the moment it is begun: a second one would write over
+    /// the first.
+    pub fn bundled(&mut self, id: &str, kept: bool) {
         if let Some(case) = self.cases.values_mut().find(|c| c.id == id) {
-            case.bundled = true;
+            case.bundled = kept;
             self.changed = true;
         }
     }

@@ -116,8 +116,10 @@ fn as_written(cx: &mut Context<'_>, f: &Feed) -> Option<FeedReport> {
             report.path.is_dir() || was.is_some_and(|r| r.directory && r.source == report.source);
     }
     if let Some(key) = &f.key {
-        // A path to the publisher's file, or the key itself.
-        let text = if key.value.contains('/') || key.value.ends_with(".pub") {
+        // The key itself, whose letters may hold a slash, or a path to the publisher's file.
+        let text = if Key::parse(&key.value).is_some() {
+            key.value.clone()
+        } else if key.value.contains('/') || key.value.ends_with(".pub") {
             let path = path_of(cx, &key.value);
             match content::open(&path, 4096) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -145,7 +145,7 @@ fn the_defaults_are_audit_with_the_embedded_feed() {
     let policy = site.load();
     assert_eq!(policy.settings.mode, Mode::Audit);
     let Counts { rules, addresses, names, ports, .. } = policy.counts();
-    assert_eq!((rules, policy.feeds.len()), (2, 1), "one feed: what denies and what alerts");
+    assert_eq!((rules, policy.feeds.len()), (3, 2), "what denies, what alerts, and servers of encrypted DNS");
     assert!(addresses > 1700 && names > 2100 && ports > 20);
     let hit = ask(&policy, "2.45.246.57", 443).unwrap();
     assert_eq!(hit, ("builtin".to_owned(), Verdict::Deny, Reason::Address));
