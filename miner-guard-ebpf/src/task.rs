@@ -195,20 +195,5 @@ pub fn any_cgroup(task: Ptr, mut hit: impl FnMut(u64) -> bool) -> bool {
         }
         at = step(at, Offset::CgroupParent);
     }
-
-    // 0 is "no more", rather than an Option: a None may carry a register that was never written, which the verifier refuses.
-    let mut at =
-        task.follow(Offset::TaskCgroups).and_then(|c| c.read::<u64>(Offset::CssSetDflCgrp)).unwrap_or(0);
-    for _ in 0..CGROUP_DEPTH {
-        if at == 0 {
-            return false;
-        }
-        let cgroup = Ptr(at);
-        let id = cgroup.follow(Offset::CgroupKn).and_then(|kn| kn.read::<u64>(Offset::KernfsId)).unwrap_or(0);
-        if id != 0 && hit(id) {
-            return true;
-        }
-        at = cgroup.read::<u64>(Offset::CgroupParent).unwrap_or(0);
-    }
     false
 }
