@@ -153,7 +153,11 @@ impl Guard {
     /// Once a second.
     pub(super) fn feeds_tick(&mut self) {
         let came = self.feeds.watch.as_mut().is_some_and(watch::Watch::retry);
-        if std::mem::take(&mut self.feeds.changed) || came {
+        let changed = std::mem::take(&mut self.feeds.changed);
+        if let (true, Some(watch)) = (changed, &mut self.feeds.watch) {
+            watch.refresh();
+        }
+        if changed || came {
             self.take_up_changes();
         }
         let now = Timestamp::now().as_second();

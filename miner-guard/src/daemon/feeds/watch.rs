@@ -61,6 +61,16 @@ impl Watch {
         }
     }
 
+    /// Something changed: a directory may have gone, and then its watch has gone with it.
+    pub fn refresh(&mut self) {
+        let watched: Vec<PathBuf> = self.watched.drain(..).map(|(path, _)| path).collect();
+        for path in watched {
+            if self.add(&path).is_err() {
+                self.missing.push(path);
+            }
+        }
+    }
+
     /// Whether a directory that was missing is there by now.
     pub fn retry(&mut self) -> bool {
         let missing = std::mem::take(&mut self.missing);
