@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result, anyhow};
 const OVERRIDE: &str = "MINER_GUARD_BPF_TOOLCHAIN";
 const TARGET: &str = "bpfel-unknown-none";
 /// The crates that use unstable features (`asm_experimental_arch` in `aya_ebpf`).
-const UNSTABLE: &str = "aya_ebpf,aya_log_ebpf,miner_guard_ebpf,mg_net,mg_exec,mg_lsm,mg_egress,mg_runtime";
+const UNSTABLE: &str =
+    "aya_ebpf,aya_log_ebpf,miner_guard_ebpf,mg_net,mg_exec,mg_lsm,mg_egress,mg_runtime,mg_answers";
 
 /// A toolchain that can build for [`TARGET`].
 struct Toolchain {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`hooks`] | one file per place in the kernel; `objects/` names the programs of each loadable object |
 //! | [`policy`] | questions to the current generation |
+//! | [`learned`] | is this address denied to this cgroup, or suspect? |
 //! | [`files`] | what is known of an executable file |
 //! | [`verdict`] | the only place where an answer becomes a return code or a signal |
 //! | [`watch`] | what the runtime hooks keep and send |
@@ -17,6 +18,7 @@
 pub mod emit;
 pub mod files;
 pub mod hooks;
+pub mod learned;
 pub mod packet;
 pub mod policy;
 pub mod sockets;

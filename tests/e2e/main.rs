@@ -13,6 +13,7 @@ mod exec_stop;
 mod feeds;
 mod flood;
 mod hostile_names;
+mod learned;
 mod machine;
 mod miner;
 mod payloads;
@@ -64,6 +65,7 @@ fn further_cases() -> Vec<Trial> {
         commands::cases(),
         flood::cases(),
         hostile_names::cases(),
+        learned::cases(),
         miner::cases(),
         runtime::cases(),
         payloads::cases(),

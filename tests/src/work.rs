@@ -107,6 +107,15 @@ pub fn say(cgroup: &Cgroup, to: SocketAddr, payload: &[u8], piece: usize) -> Res
     Ok(())
 }
 
+/// One process that asks a name server about a name and waits for the answer.
+pub fn ask(cgroup: &Cgroup, server: SocketAddr, name: &str) -> Result<()> {
+    let mut command = cgroup.command("/proc/self/exe")?;
+    command.args([ARGUMENT, "ask", &server.to_string(), name]);
+    let seen = counted(&mut command)?;
+    ensure!(seen == Seen { through: 1, ..Seen::default() }, "no answer about {name}: {seen:?}");
+    Ok(())
+}
+
 /// Runs a command of this module to its end and reads its counts.
 pub fn counted(command: &mut Command) -> Result<Seen> {
     let output =
@@ -150,6 +159,14 @@ pub fn serve() -> bool {
             if let (Some(to), Some(piece)) = (addresses.first(), number(1)) {
                 let said = serve_say(*to, usize::try_from(piece).unwrap_or(1));
                 std::process::exit(i32::from(said.is_err()));
+            }
+        }
+        Some("ask") => {
+            if let (Some(server), Some(name)) =
+                (addresses.first(), rest.last().and_then(|name| name.to_str()))
+            {
+                let asked = serve_ask(*server, name);
+                tell(Seen { through: asked.is_ok().into(), other: asked.is_err().into(), denied: 0 });
             }
         }
         _ => eprintln!("no such work: {what:?}"),
@@ -226,4 +243,17 @@ fn serve_flood(first: SocketAddr, addresses: u32, times: u32) -> Seen {
         }
     }
     seen
+}
+
+fn serve_ask(server: SocketAddr, name: &str) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(crate::PATIENCE))?;
+    let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len()).unwrap_or(0));
+        question.extend(label.bytes());
+    }
+    question.extend([0, 0, 28, 0, 1]);
+    socket.send_to(&question, server)?;
+    socket.recv(&mut [0; 512]).map(drop)
 }

@@ -4,9 +4,11 @@
 //! uninitialised kernel byte can leave the kernel. The padding is a number, never an array: the compiler clears an
 //! odd array by calling `memset`, which the verifier refuses.
 
+pub mod answer;
 pub mod connect;
 pub mod exec;
 pub mod file;
+pub mod learned;
 pub mod offsets;
 pub mod packet;
 pub mod policy;

@@ -76,6 +76,8 @@ byte_enum! {
         RingPacket = 7 => "ring-packet",
         /// The state of a socket could not be stored: its packets passed unread.
         SocketTable = 8 => "socket-table",
+        /// The ring buffer of name servers' answers was full.
+        RingAnswer = 10 => "ring-answer",
     }
 }
 /// Number of [`Loss`] counters, with room to grow without a new map shape.

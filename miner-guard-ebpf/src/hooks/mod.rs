@@ -4,4 +4,5 @@ pub mod connect;
 pub mod egress;
 pub mod exec;
 pub mod fpu;
+pub mod ingress;
 pub mod sample;

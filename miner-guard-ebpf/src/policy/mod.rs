@@ -87,13 +87,17 @@ impl Stamp {
 /// Exemption and protection are asked of what is listed only: an ordinary connect does not pay for them.
 #[inline(always)]
 pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {
-    let Some(listed) = questions::listed(to)? else { return Ok(None) };
+    let Some(listed) = questions::or_learned(questions::listed(to)?, &to.address, here) else {
+        return Ok(None);
+    };
     let excused = questions::exempt() || questions::protected(to);
     let now = Stamp::now()?;
     if listed.is_of(now.generation) {
         return Ok(decide(listed, excused, &now));
     }
-    let Some(listed) = questions::listed(to)? else { return Ok(None) };
+    let Some(listed) = questions::or_learned(questions::listed(to)?, &to.address, here) else {
+        return Ok(None);
+    };
     let excused = questions::exempt() || questions::protected(to);
     Ok(decide(listed, excused, &now))
 }

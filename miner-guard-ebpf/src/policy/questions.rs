@@ -10,14 +10,14 @@ use miner_guard_common::{
     abi::{
         file::EXEMPT,
         policy::{Class, TAG_VALUE},
-        verdict::Verdict,
+        verdict::{Reason, Verdict},
     },
     table::{self, Address, Answer, Destination, Details, Header},
 };
 
 use super::Generation;
 use crate::{
-    files,
+    files, learned,
     task::{self, Ptr},
 };
 
@@ -124,6 +124,29 @@ extern "C" fn mg_listed(high: u64, low: u64, port: u64) -> u64 {
     };
     let Some(answer) = answer else { return 0 };
     Details::read(&generation).map_or(0, |details| Listed::pack(&answer, details.generation()))
+}
+
+/// What was learned of an address, for a cgroup (its v2 id: asked for only when somebody is denied an address like this one),
+/// unless something that is listed for the address itself stops already. It goes before a port that is listed alone.
+#[inline(always)]
+pub fn or_learned(listed: Option<Listed>, address: &Address, cgroup: impl FnOnce() -> u64) -> Option<Listed> {
+    let by_address = |l: Listed| l.reason() != Reason::Port as u8 && l.verdict().is_some_and(Verdict::stops);
+    if listed.is_some_and(by_address) || !learned::may_be_denied(address) {
+        return listed;
+    }
+    let (high, low) = address.halves();
+    Listed::from_bits(mg_learned(high, low, cgroup())).or(listed)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn mg_learned(high: u64, low: u64, cgroup: u64) -> u64 {
+    let answer = || {
+        let answer = learned::denied(&Address::from_halves(high, low), cgroup)?;
+        let generation = Generation::current()?;
+        Some(Listed::pack(&answer, Details::read(&generation)?.generation()))
+    };
+    answer().unwrap_or(0)
 }
 
 /// Whether a destination is protected or allowed, whatever is listed for it.

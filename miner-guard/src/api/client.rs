@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write as _},
-    net::Shutdown,
+    net::{IpAddr, Shutdown},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{
     control::{
         CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate,
-        FeedUpdateRequest, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
+        FeedUpdateRequest, Forgotten, LearnedList, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,
@@ -166,6 +166,23 @@ impl Client {
     /// See [`ClientError`].
     pub fn case(&self, id: &str) -> Result<CaseView, ClientError> {
         self.json("GET", &format!("/v1/case?id={}", percent(id)), None)
+    }
+
+    /// The addresses that were learned.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn learned(&self) -> Result<LearnedList, ClientError> {
+        self.json("GET", "/v1/learned", None)
+    }
+
+    /// Forgets one learned address, or all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn forget(&self, address: Option<IpAddr>) -> Result<Forgotten, ClientError> {
+        let query = address.map(|a| format!("?address={}", percent(&a.to_string()))).unwrap_or_default();
+        self.json("DELETE", &format!("/v1/learned{query}"), None)
     }
 
     /// The figures, in the text format of Prometheus.

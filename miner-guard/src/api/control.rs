@@ -2,7 +2,7 @@
 //!
 //! Maps are sorted, so that two replies can be compared. Fields are only ever added.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub enum Command {
     Cases,
     /// One case. Answered by [`Reply::Case`].
     Case(String),
+    /// The addresses that were learned. Answered by [`Reply::Learned`].
+    Learned,
+    /// Forget one learned address, or all. Answered by [`Reply::Forgotten`].
+    Forget(Option<IpAddr>),
 }
 
 /// What the daemon's loop answers.
@@ -60,6 +64,10 @@ pub enum Reply {
     Cases(CaseList),
     /// To [`Command::Case`].
     Case(Box<CaseView>),
+    /// To [`Command::Learned`].
+    Learned(LearnedList),
+    /// To [`Command::Forget`].
+    Forgotten(Forgotten),
 }
 
 /// A command, and where its answer goes.
@@ -409,4 +417,46 @@ pub struct Explanation {
     /// The case that a live process belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<Box<CaseView>>,
+}
+
+/// Addresses that were learned while the guard runs: the pseudo-feed `learned`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedList {
+    /// By address.
+    pub addresses: Vec<LearnedAddress>,
+    /// Left out since the start, by cause: `evicted` (for newer ones), `protected`, `special` (loopback and the like).
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// A learned address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// What led to it: the listed name (`pool.example`, `*.example`), or `case 7`.
+    pub cause: String,
+    /// The rule's id.
+    pub rule: String,
+    /// How: `www.example → pool.example`.
+    pub chain: String,
+    /// Whom it is denied to.
+    pub denied: Vec<LearnedFor>,
+    /// Until when everyone else's first payload to it is looked at (RFC 3339).
+    pub suspect_until: String,
+}
+
+/// Whom a learned address is denied to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedFor {
+    /// Path of the cgroup, its id if it is gone; `everyone`.
+    pub cgroup: String,
+    /// Until when (RFC 3339).
+    pub until: String,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// How many addresses.
+    pub forgotten: u64,
 }

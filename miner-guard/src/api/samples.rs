@@ -20,8 +20,11 @@ pub(crate) fn news(message: &str) -> Arc<Event> {
     Arc::new(Event::of_guard(jiff::Timestamp::UNIX_EPOCH, None, news))
 }
 
+fn map(rows: &[(&str, u64)]) -> std::collections::BTreeMap<String, u64> {
+    rows.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect()
+}
+
 pub(crate) fn status() -> Status {
-    let map = |rows: &[(&str, u64)]| rows.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
     Status {
         version: "0.1.0".into(),
         abi: 1,
@@ -104,6 +107,20 @@ fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
         Command::Case(id) => return Err(CommandError::Request(format!("there is no case `{id}`"))),
         Command::Explain(thing) if thing == "?" => {
             return Err(CommandError::Request("`?` is no address, domain, path or pid".into()));
+        }
+        Command::Learned => Reply::Learned(LearnedList {
+            addresses: vec![LearnedAddress {
+                address: "192.0.2.9".parse().unwrap(),
+                cause: "pool.example".into(),
+                rule: "lab-pool".into(),
+                chain: "www.example → pool.example".into(),
+                denied: vec![LearnedFor { cgroup: "/job".into(), until: "2026-01-02T03:04:05Z".into() }],
+                suspect_until: "2026-01-02T03:04:05Z".into(),
+            }],
+            left_out: map(&[("evicted", 1)]),
+        }),
+        Command::Forget(which) => {
+            Reply::Forgotten(Forgotten { forgotten: if which.is_some() { 1 } else { 5 } })
         }
         Command::Explain(thing) => Reply::Explanation(Box::new(Explanation {
             thing,

@@ -1,6 +1,6 @@
 //! Requests → commands → replies.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -70,6 +70,7 @@ pub async fn serve(bound: Bound, commands: Commands, hub: Hub) -> io::Result<()>
         .route("/v1/explain", get(explain))
         .route("/v1/cases", get(cases))
         .route("/v1/case", get(case))
+        .route("/v1/learned", get(learned).delete(forget))
         .route("/v1/events", get(events))
         .route("/metrics", get(prometheus))
         .fallback(async || refuse(StatusCode::NOT_FOUND, FailureKind::Request, "no such path"))
@@ -225,6 +226,22 @@ struct CaseId {
 async fn case(State(app): Shared, query: Result<Query<CaseId>, QueryRejection>) -> Response {
     match query {
         Ok(Query(CaseId { id })) => answer(&app, Command::Case(id)).await,
+        Err(e) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
+    }
+}
+
+async fn learned(State(app): Shared) -> Response {
+    answer(&app, Command::Learned).await
+}
+
+#[derive(Deserialize)]
+struct Which {
+    address: Option<IpAddr>,
+}
+
+async fn forget(State(app): Shared, query: Result<Query<Which>, QueryRejection>) -> Response {
+    match query {
+        Ok(Query(Which { address })) => answer(&app, Command::Forget(address)).await,
         Err(e) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
     }
 }

@@ -1,6 +1,6 @@
-//! `miner-guard feed list`, `update`, `verify`
+//! `miner-guard feed list`, `update`, `verify`, `learned`, `forget`
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{
     ui::Ui,
 };
 use crate::{
-    api::control::{FeedList, FeedUpdate, UpdateOutcome},
+    api::control::{FeedList, FeedUpdate, LearnedList, UpdateOutcome},
     policy::{self, FeedCheck, LoadRequest},
     sinks::text::colour::{Colour, Tone},
 };
@@ -35,6 +35,17 @@ enum What {
         #[arg(long, requires = "id")]
         force: bool,
     },
+    /// Show the addresses that denied names and confirmed miners led to
+    Learned,
+    /// Forget a learned address
+    Forget {
+        /// The address
+        #[arg(required_unless_present = "all")]
+        address: Option<IpAddr>,
+        /// Forget all of them
+        #[arg(long, conflicts_with = "address")]
+        all: bool,
+    },
     /// Check each feed of a policy, without a guard: can it be read, is it signed, has it expired
     Verify {
         /// Id of the feed [default: all]
@@ -56,6 +67,18 @@ pub(super) fn run(global: &Global, args: &FeedArgs, ui: &mut Ui) -> Result<Exit,
             ui.show(&done, updated)?;
             let refused = done.feeds.iter().any(|f| f.outcome == UpdateOutcome::Refused);
             Ok(if refused { Exit::Found } else { Exit::Done })
+        }
+        What::Learned => {
+            ui.show(&global.client().learned()?, learned)?;
+            Ok(Exit::Done)
+        }
+        What::Forget { address, .. } => {
+            let forgotten = global.client().forget(*address)?;
+            ui.show(&forgotten, |f, _| match f.forgotten {
+                1 => "1 address is forgotten\n".to_owned(),
+                n => format!("{n} addresses are forgotten\n"),
+            })?;
+            Ok(Exit::Done)
         }
         What::Verify { id, config } => verify(global, id.as_deref(), config.as_ref(), ui),
     }
@@ -83,6 +106,35 @@ fn list(list: &FeedList, colour: Colour) -> String {
             plain(source),
             note,
         ]);
+    }
+    table::rows(&rows, colour)
+}
+
+fn learned(list: &LearnedList, colour: Colour) -> String {
+    if list.addresses.is_empty() {
+        return "no address is learned\n".to_owned();
+    }
+    let mut rows = vec![heading(&["ADDRESS", "OF", "RULE", "DENIED TO", "UNTIL", "HOW"])];
+    let second = |t: &str| plain(t.split('.').next().unwrap_or(t));
+    for a in &list.addresses {
+        let (first, others) = match a.denied.split_first() {
+            Some((first, others)) => ((first.cgroup.as_str(), first.until.as_str()), others),
+            None => (("nobody; suspect", a.suspect_until.as_str()), &[][..]),
+        };
+        rows.push(vec![
+            plain(a.address.to_string()),
+            plain(&a.cause),
+            plain(&a.rule),
+            plain(first.0),
+            second(first.1),
+            plain(&a.chain),
+        ]);
+        let blank = || plain("");
+        rows.extend(
+            others
+                .iter()
+                .map(|d| vec![blank(), blank(), blank(), plain(&d.cgroup), second(&d.until), blank()]),
+        );
     }
     table::rows(&rows, colour)
 }
@@ -198,7 +250,33 @@ fn verdicts(all: &[Verified], colour: Colour) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::control::FeedState;
+    use crate::api::control::{FeedState, LearnedAddress, LearnedFor};
+
+    #[test]
+    fn learned_addresses_are_shown_with_whom_they_are_denied_to() {
+        let until = "2026-11-25T20:00:00.5Z".to_owned();
+        let whom = |cgroup: &str| LearnedFor { cgroup: cgroup.into(), until: until.clone() };
+        let address = |ip: &str, denied| LearnedAddress {
+            address: ip.parse().unwrap(),
+            cause: "*.pool.example".into(),
+            rule: "pools".into(),
+            chain: "www.example → eu.pool.example".into(),
+            denied,
+            suspect_until: until.clone(),
+        };
+        let addresses =
+            vec![address("192.0.2.7", vec![whom("/a"), whom("/b")]), address("2001:db8::7", Vec::new())];
+        assert_eq!(
+            learned(&LearnedList { addresses, ..LearnedList::default() }, Colour::NEVER),
+            "\
+ADDRESS      OF              RULE   DENIED TO        UNTIL                HOW
+192.0.2.7    *.pool.example  pools  /a               2026-11-25T20:00:00  www.example → eu.pool.example
+                                    /b               2026-11-25T20:00:00
+2001:db8::7  *.pool.example  pools  nobody; suspect  2026-11-25T20:00:00  www.example → eu.pool.example
+"
+        );
+        assert_eq!(learned(&LearnedList::default(), Colour::NEVER), "no address is learned\n");
+    }
 
     #[test]
     fn the_list_shows_age_rows_hits_and_what_is_wrong() {

@@ -70,6 +70,8 @@ impl Guard {
             Command::Cases => Ok(Reply::Cases(self.teller.cases.list())),
             Command::Case(id) => self.teller.cases.view(&id).map(|c| Reply::Case(Box::new(c))),
             Command::Explain(thing) => self.explain(&thing).map(|e| Reply::Explanation(Box::new(e))),
+            Command::Learned => Ok(Reply::Learned(self.learned_list())),
+            Command::Forget(which) => self.forget_learned(which).map(Reply::Forgotten),
         }
     }
 
@@ -175,7 +177,7 @@ impl Guard {
         }
     }
 
-    fn explain(&self, thing: &str) -> Result<Explanation, CommandError> {
+    fn explain(&mut self, thing: &str) -> Result<Explanation, CommandError> {
         if let Ok(pid) = thing.strip_prefix("pid:").unwrap_or(thing).parse::<u32>()
             && std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
@@ -192,7 +194,11 @@ impl Guard {
                 "`{thing}` is no address, address:port, port, domain, path (with a slash) or running pid"
             ))
         })?;
-        explain_question(&self.policy, thing, &question, self.mode)
+        let mut explained = explain_question(&self.policy, thing, &question, self.mode)?;
+        if let Question::Address(address, _) = question {
+            self.explain_learned(address, &mut explained);
+        }
+        Ok(explained)
     }
 
     fn explain_file(
@@ -312,6 +318,7 @@ fn origin(policy: &Resolved, rule: &RuleInfo) -> String {
         RuleSource::Rule(line) | RuleSource::Allow(line) => format!("{file}:{line}"),
         RuleSource::Feed => "feed".into(),
         RuleSource::Protected => "found on this system, and the policy's `protected`".into(),
+        RuleSource::Learned => "what confirmed miners connected to; `explain` shows each address".into(),
         RuleSource::Canary => "the guard's own proof".into(),
     };
     if rule.class == IndicatorClass::Doh { format!("{place}, class {}", rule.class.name()) } else { place }

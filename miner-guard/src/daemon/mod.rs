@@ -1,14 +1,17 @@
 //! The running guard: start, prove, then one loop that takes records, commands and signals.
 //!
-//! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files and [`watch`] at
-//! running programs, on threads of their own; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what
-//! is due. The loop alone owns the kernel tables.
+//! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files, [`watch`] at
+//! running programs and [`answers`] at what name servers say, on threads of their own; [`learned`] keeps what names and
+//! miners led to; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
+//! the kernel tables.
 
+mod answers;
 mod cases;
 mod control;
 mod feeds;
 mod found;
 mod inspect;
+mod learned;
 mod memory;
 mod respond;
 mod rules;
@@ -113,6 +116,9 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         // As above.
         let _ = found.send(f);
     })?;
+    let (hear, mut answers) = mpsc::channel(64);
+    // The reading thread waits while too many wait here; the kernel counts what it loses meanwhile.
+    guard.listen(move |led| hear.blocking_send(led).is_ok());
     // SAFETY: the ring owns its descriptor, never replaces or closes it before it is dropped, and `AsyncFd` drops
     // its registration first.
     let mut ring = unsafe { AsyncFd::register(ring) }
@@ -145,6 +151,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
             }
             Some(found) = findings.recv() => {
                 guard.found(found);
+                guard.flush();
+            }
+            Some(led) = answers.recv() => {
+                guard.led(&led);
                 guard.flush();
             }
             Some((command, answer)) = asked.recv() => {

@@ -4,6 +4,7 @@ use std::{
     cell::OnceCell,
     collections::HashMap,
     fs::File,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,6 +16,7 @@ use crate::{
     identify::{Digests, hex},
     policy::{
         Resolved, RuleSource, explain,
+        learned::canonical,
         resolved::{Allowed, FileRule},
     },
 };
@@ -99,15 +101,32 @@ impl FileRules {
 pub struct RuleBook {
     policy: Arc<Resolved>,
     found: Mutex<HashMap<(u32, Met), RuleInfo>>,
+    learned: SharedLearned,
 }
+
+/// What led to each learned address, by address and id of the rule: what is listed, and a sentence.
+pub type LearnedNames = HashMap<(IpAddr, String), (String, String)>;
+/// The same, as the loop and the rule books share it.
+pub type SharedLearned = Arc<Mutex<LearnedNames>>;
 
 /// Hits remembered.
 const REMEMBERED: usize = 1024;
 
 impl RuleBook {
     /// Of a policy.
-    pub fn new(policy: Arc<Resolved>) -> Self {
-        Self { policy, found: Mutex::default() }
+    pub fn new(policy: Arc<Resolved>, learned: SharedLearned) -> Self {
+        Self { policy, found: Mutex::default(), learned }
+    }
+
+    /// The same rules, whose feeds lie elsewhere now.
+    pub fn reread(&self, policy: Arc<Resolved>) -> Self {
+        Self::new(policy, Arc::clone(&self.learned))
+    }
+
+    fn learned(&self, to: SocketAddr, plain: &RuleInfo) -> Option<RuleInfo> {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let (listed, chain) = learned.get(&(canonical(to.ip()), plain.id.clone()))?;
+        Some(RuleInfo { indicator: Some(listed.clone()), provenance: Some(chain.clone()), ..plain.clone() })
     }
 }
 
@@ -128,6 +147,12 @@ impl RuleNames for RuleBook {
             return Some(known.clone());
         }
         let hit = explain::of_rule(&self.policy, index, &key.1);
+        // Learned addresses come and go: not remembered here.
+        if let (None, Met::To(to)) = (&hit, &key.1)
+            && let Some(learned) = self.learned(*to, &plain)
+        {
+            return Some(learned);
+        }
         let full = RuleInfo {
             indicator: hit.as_ref().map(|m| m.indicator.clone()),
             provenance: hit.and_then(|m| (!m.places.is_empty()).then(|| m.places.join(", "))),

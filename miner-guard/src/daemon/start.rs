@@ -18,9 +18,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     DaemonError, RunOptions,
+    answers::{self, Answered, SharedPolicy},
     feeds::{Feeds, News},
     found,
     inspect::{Inspected, Inspectors, SharedRules},
+    learned::Learner,
     memory,
     respond::Responder,
     rules::{FileRules, RuleBook},
@@ -74,6 +76,8 @@ pub struct Guard {
     /// Until its thread takes it.
     pub(super) runtime: Option<Runtime>,
     pub(super) watching: Option<Watch>,
+    pub(super) learner: Learner,
+    names: SharedPolicy,
     scratch: Scratch,
     instance: Instance,
     _lock: Lock,
@@ -104,13 +108,14 @@ impl Guard {
         let programs = load::load(&preflight, &instance, &guarded)?;
         let mut tables = Tables::open(&instance)?;
         let ring = Ring::open(&instance)?;
+        let learner = Learner::open(&instance)?;
         let scratch = Scratch::create(&guarded.path, &format!("miner-guard-canary-{}", std::process::id()))?;
         let key = random_key()?;
         let (policy, generation) = (Arc::new(policy), 1);
         let mut teller = Teller::new(&options, hub);
         let exempt = cgroups::find(&preflight.cgroup_root, &policy.allowed.tasks);
         publish(&mut tables, &policy, &exempt, &request(generation, mode, key, &scratch))?;
-        teller.policy(generation, RuleBook::new(Arc::clone(&policy)));
+        teller.policy(generation, RuleBook::new(Arc::clone(&policy), learner.names()));
         teller.cases.set(policy.settings.case);
         let file_rules: SharedRules = Arc::new(Mutex::new(Arc::new(FileRules::of(&policy))));
         let inspectors = Inspectors::start(Arc::clone(&file_rules), report)
@@ -129,6 +134,7 @@ impl Guard {
             old.remove()?;
         }
         cleanup.keep();
+        let names = Arc::new(Mutex::new(Arc::clone(&policy)));
         let mut guard = Self {
             preflight,
             guarded,
@@ -150,6 +156,8 @@ impl Guard {
             feeds: Feeds::new(&options.state_dir, feed_news),
             runtime,
             watching: None,
+            learner,
+            names,
             scratch,
             instance,
             _lock: lock,
@@ -161,6 +169,20 @@ impl Guard {
         Ok((guard, ring))
     }
 
+    /// Begins to read what name servers answer, where the hook for it runs.
+    pub(super) fn listen(&mut self, report: impl Fn(Answered) -> bool + Send + 'static) {
+        if !self.instance.map("ANSWERS").exists() {
+            return;
+        }
+        let listening = Ring::answers(&self.instance).map_err(|e| e.to_string());
+        let listening = listening.and_then(|ring| {
+            answers::listen(ring, Arc::clone(&self.names), report).map_err(|e| e.to_string())
+        });
+        if let Err(e) = listening {
+            tracing::warn!("{e}: no address is learned from names");
+        }
+    }
+
     /// Puts a policy in force as the next generation. On error the one in force stays.
     pub(super) fn put_in_force(&mut self, policy: Arc<Resolved>, mode: Mode) -> Result<(), DaemonError> {
         let next = self.generation + 1;
@@ -168,14 +190,16 @@ impl Guard {
         publish(&mut self.tables, &policy, &exempt, &request(next, mode, self.key, &self.scratch))?;
         self.generation = next;
         self.mode = mode;
-        self.teller.policy(next, RuleBook::new(Arc::clone(&policy)));
+        self.teller.policy(next, RuleBook::new(Arc::clone(&policy), self.learner.names()));
         self.teller.cases.set(policy.settings.case);
         let rules = Arc::new(FileRules::of(&policy));
         *self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = rules;
+        *self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&policy);
         self.policy = policy;
         if let Some(watch) = &self.watching {
             watch.set(found::settings(&self.policy));
         }
+        self.carry_over_learned();
         // Listed files and allowed programs may differ: every file is asked anew.
         self.tables.forget_files()?;
         self.apply_file_rules();

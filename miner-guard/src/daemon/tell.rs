@@ -27,8 +27,8 @@ use crate::{
 /// What telling needs to remember.
 pub struct Teller {
     aggregator: Aggregator,
-    enricher: Enricher,
-    clock: Clock,
+    pub(super) enricher: Enricher,
+    pub(super) clock: Clock,
     out: Stream<io::Stdout>,
     hub: Hub,
     /// Evidence, joined.
@@ -83,7 +83,7 @@ impl Teller {
     /// The same rules, whose feeds lie elsewhere now or are of another age.
     pub fn reread(&mut self, policy: Arc<Resolved>) {
         if let Some((_, rules)) = self.policies.first_mut() {
-            *rules = Arc::new(RuleBook::new(policy));
+            *rules = Arc::new(rules.reread(policy));
         }
     }
 
@@ -99,9 +99,13 @@ impl Teller {
         }
     }
 
+    /// What events say of the rules of a generation, if it is kept.
+    pub(super) fn rules(&self, generation: u64) -> Option<Arc<RuleBook>> {
+        self.policies.iter().find(|(g, _)| *g == generation).map(|(_, r)| Arc::clone(r))
+    }
+
     fn emit(&mut self, e: &Emission, finding: Option<&Finding>) {
-        let generation = e.record.head().generation;
-        let rules = self.policies.iter().find(|(g, _)| *g == generation).map(|(_, r)| Arc::clone(r));
+        let rules = self.rules(e.record.head().generation);
         let names: &dyn RuleNames = match &rules {
             Some(r) => &**r,
             // Older than what is kept: told without its rule's name.
@@ -154,7 +158,7 @@ impl Teller {
     }
 
     /// Counts a loss of the daemon's own.
-    fn lose(&mut self, cause: &'static str, n: u64) {
+    pub(super) fn lose(&mut self, cause: &'static str, n: u64) {
         if n > 0 {
             *self.own_losses.entry(cause).or_default() += n;
         }
@@ -210,6 +214,7 @@ impl Guard {
     /// Once a second: what was held back, and what was lost.
     pub(super) fn tick(&mut self) {
         let now = monotonic_ns();
+        self.expire_learned(now);
         self.tell_counts(now, now.saturating_sub(FLOOD_WINDOW_NS));
         self.teller.cases.tick();
         self.look_at_gpus();

@@ -10,6 +10,8 @@ pub enum Object {
     Exec,
     /// Packets on their way out.
     Egress,
+    /// Packets from name servers.
+    Answers,
     /// LSM hooks: only where `bpf` is an active LSM.
     Lsm,
     /// Rounding modes and code samples: the daemon's own, not pinned.
@@ -23,6 +25,8 @@ pub enum Place {
     SockAddr,
     /// The guarded cgroup, for packets on their way out.
     Egress,
+    /// The guarded cgroup, for packets that arrive.
+    Ingress,
     /// A raw tracepoint, host-wide.
     RawTracepoint(&'static str),
     /// An LSM hook, host-wide.
@@ -97,6 +101,14 @@ pub const HOOKS: &[Hook] = &[
         place: Place::RawTracepoint("sched_process_exec"),
         required: true,
         without: "no program is identified",
+    },
+    Hook {
+        name: "ingress",
+        program: "mg_ingress",
+        object: Object::Answers,
+        place: Place::Ingress,
+        required: false,
+        without: "no address is learned from the answers to denied names",
     },
     Hook {
         name: "lsm-exec",

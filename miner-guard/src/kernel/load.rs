@@ -19,10 +19,11 @@ use super::{
 };
 use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
-const OBJECTS: [(Object, &[u8]); 5] = [
+const OBJECTS: [(Object, &[u8]); 6] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
     (Object::Egress, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-egress"))),
     (Object::Exec, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-exec"))),
+    (Object::Answers, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-answers"))),
     (Object::Lsm, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-lsm"))),
     (Object::Runtime, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-runtime"))),
 ];
@@ -75,7 +76,7 @@ pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Re
         let mut loader = EbpfLoader::new();
         // No program has CO-RE relocations, so that the kernel's types need not be read again.
         loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
-        if !matches!(object, Object::Net | Object::Egress) {
+        if !matches!(object, Object::Net | Object::Egress | Object::Answers) {
             loader.override_global("OFFSETS", &offsets[..], true).override_global("SCOPE", &scope, true);
         } else {
             // These hooks attach to the guarded cgroup itself, and need offsets only for exemptions.
@@ -157,6 +158,14 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
             p.load().map_err(refused)?;
             let id = p
                 .attach(&guarded.dir, CgroupSkbAttachType::Egress, CgroupAttachMode::Single)
+                .map_err(refused)?;
+            FdLink::try_from(p.take_link(id).map_err(refused)?)
+        }
+        Place::Ingress => {
+            let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
+            p.load().map_err(refused)?;
+            let id = p
+                .attach(&guarded.dir, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
                 .map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }

@@ -8,11 +8,13 @@ pub mod canary;
 pub mod cgroup;
 mod detach;
 pub mod hooks;
+pub mod learned;
 pub mod load;
 pub mod pins;
 pub mod preflight;
 pub mod ring;
 pub mod runtime;
+pub mod sockets;
 pub mod tables;
 
 /// What can go wrong between the daemon and the kernel. Each says what to do.

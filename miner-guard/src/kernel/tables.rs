@@ -35,6 +35,9 @@ pub const SHARED: &[&str] = &[
     "READING",
     "SPARE_SOCKETS",
     "SPARE_READING",
+    "LEARNED",
+    "LEARNED_FILTER",
+    "ANSWERS",
 ];
 
 /// The maps of an instance.

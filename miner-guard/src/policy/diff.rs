@@ -60,7 +60,7 @@ pub fn diff(old: &Resolved, new: &Resolved) -> PolicyDiff {
             .rules
             .iter()
             .skip(1)
-            .filter(|r| r.source != RuleSource::Protected)
+            .filter(|r| !matches!(r.source, RuleSource::Protected | RuleSource::Learned))
             .map(|r| r.id.clone())
             .collect();
         v.sort_unstable();

@@ -8,6 +8,7 @@
 //! | [`compile`] | the blocks of a generation, which the kernel and the host read with the same code |
 //! | [`ask`] | the questions of the hooks, asked of those blocks on the host |
 //! | [`diff`], [`explain`] | what a reload changes; why something would be stopped |
+//! | [`learned`] | addresses that names and miners led to, while the guard runs |
 //!
 //! ```no_run
 //! use miner_guard::policy::{self, LoadRequest};
@@ -28,8 +29,10 @@ pub mod explain;
 pub mod feed;
 mod fingerprint;
 pub mod indicator;
+pub mod learned;
 mod names;
 mod protect;
+mod question;
 mod resolve;
 pub mod resolved;
 mod settings;
@@ -40,6 +43,7 @@ mod written;
 pub use error::{Place, PolicyError};
 pub use names::Names;
 pub use protect::{Protected, SystemFiles};
+pub use question::NameHit;
 pub use resolved::{IndicatorClass, Resolved, RuleInfo, RuleSource};
 pub use settings::{CaseSettings, Limits, OnMining, OnStop, RespondSettings, Settings};
 

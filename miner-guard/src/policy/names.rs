@@ -55,6 +55,15 @@ impl Names {
         self.names.is_empty()
     }
 
+    /// The rules that list exactly this text (lower case) as this class, first one first. The names must be sorted.
+    pub fn rules(&self, name: &str, class: Class) -> impl Iterator<Item = u32> {
+        let wanted = (name, class as u8);
+        let of = |n: &Name| (slice(&self.text, n), n.class as u8);
+        let from = self.names.partition_point(|n| of(n) < wanted);
+        let rest = self.names.get(from..).unwrap_or_default();
+        rest.iter().take_while(move |n| (slice(&self.text, n), n.class as u8) == wanted).map(|n| n.rule)
+    }
+
     /// Name, class and rule of each.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Class, u32)> {
         self.names.iter().map(|n| (slice(&self.text, n), n.class, n.rule))

@@ -22,6 +22,8 @@ pub enum RuleSource {
     Allow(usize),
     /// A protected destination.
     Protected,
+    /// Destinations of confirmed miners, learned while the guard runs.
+    Learned,
     /// The guard's own proof that it enforces.
     Canary,
 }
@@ -65,6 +67,13 @@ pub struct RuleInfo {
     pub source: RuleSource,
     /// What it lists.
     pub class: IndicatorClass,
+}
+
+impl RuleInfo {
+    /// Whether the policy itself lists something to report or stop.
+    pub fn is_listed(&self) -> bool {
+        self.action != Verdict::Allow && self.source != RuleSource::Learned
+    }
 }
 
 /// A rule on files. Each kind that is not empty must match; any of its values will do.
@@ -166,6 +175,8 @@ pub struct Resolved {
     pub protected: Vec<Protected>,
     /// Index of the rule that stands for protected destinations.
     pub protected_rule: u32,
+    /// Index of the rule that stands for destinations of confirmed miners.
+    pub learned_rule: u32,
     /// What came of each feed.
     pub feeds: Vec<FeedReport>,
     /// Things to know that are no errors.
@@ -280,7 +291,7 @@ impl Resolved {
     pub fn counts(&self) -> Counts {
         let name = |n: &(&str, Class, u32)| matches!(n.1, Class::Domain | Class::DomainBelow);
         Counts {
-            rules: self.rules.iter().skip(1).filter(|r| r.action != Verdict::Allow).count(),
+            rules: self.rules.iter().skip(1).filter(|r| r.is_listed()).count(),
             addresses: self.addresses4.len() + self.addresses6.len(),
             prefixes: self.prefixes4.len() + self.prefixes6.len(),
             ports: self.ports.iter().map(|e| span(e.ports)).sum(),

@@ -8,8 +8,8 @@ use crate::event::{
     case::Class,
     decode::{Decision, decode},
     model::{
-        Action, CaseNews, CaseRef, Container, Event, Finding, GuardNews, Host, Process, ProcessRef, Scope,
-        Source, Thread, Told,
+        Action, CaseNews, CaseRef, Container, Event, Finding, GuardNews, Host, LearnedNews, Process,
+        ProcessRef, Scope, Source, Thread, Told,
     },
     rules::RuleInfo,
     samples,
@@ -125,6 +125,32 @@ fn running(action: Action, evidence: &[&str]) -> Event {
     Event::of_running(at(), Some(&host()), action, &head, source(), evidence)
 }
 
+fn learned() -> Event {
+    let mut head = *decode(samples::connect("192.0.2.5:3333").as_bytes()).unwrap().head();
+    (head.enforced, head.reason) = (false, Reason::Learned);
+    let rule = RuleInfo {
+        id: "builtin".into(),
+        feed: Some("builtin".into()),
+        indicator: None,
+        provenance: None,
+        action: Verdict::Deny,
+    };
+    let news = LearnedNews {
+        at: at(),
+        head,
+        source: source(),
+        rule: Some(rule),
+        question: Some("cdn.example".into()),
+        cause: "*.pool.example".into(),
+        addresses: vec!["198.51.100.7".parse().unwrap()],
+        evidence: vec![
+            "cdn.example → eu.pool.example → 198.51.100.7".into(),
+            "denied to /system.slice/cron.service for 300 s, suspect for all others".into(),
+        ],
+    };
+    Event::of_learned(Some(&host()), news)
+}
+
 fn guard(action: Action, message: &str) -> Event {
     let news = GuardNews {
         action,
@@ -214,6 +240,7 @@ fn one_of_each() -> Vec<Event> {
             Alert,
             false,
         ),
+        learned(),
         Event::of_loss(at(), Some(&host()), BTreeMap::from([("ring-connect", 1204), ("ring-exec", 3)]))
             .unwrap(),
         guard(Action::GuardStarted, "8 programs attached to /sys/fs/cgroup, 5,114 indicators"),

@@ -3,7 +3,7 @@
 use crate::{
     api::control::{FeedList, FeedState},
     daemon::start::Guard,
-    policy::feed::FeedReport,
+    policy::{IndicatorClass, feed::FeedReport},
 };
 use jiff::Timestamp;
 
@@ -14,7 +14,24 @@ impl Guard {
 
     /// Every feed of the policy, the embedded ones, and what was learned while the guard ran.
     pub(in crate::daemon) fn feed_states(&self) -> Vec<FeedState> {
-        self.policy.feeds.iter().map(|f| self.feed_state(f)).collect()
+        let own = self.policy.feeds.iter().map(|f| self.feed_state(f));
+        own.chain(self.learned_state()).collect()
+    }
+
+    /// What was learned, as if it were a feed.
+    fn learned_state(&self) -> Option<FeedState> {
+        let (used, refused) = self.learned_counts();
+        let hits = self.teller.hits.get("learned");
+        (used > 0).then(|| FeedState {
+            id: "learned".into(),
+            source: "where denied names and miners led; `feed learned` shows each".into(),
+            used,
+            refused,
+            class: IndicatorClass::Pool.name().into(),
+            hits: hits.map_or(0, |h| h.0),
+            last_hit: hits.map(|h| h.1.to_string()),
+            ..FeedState::default()
+        })
     }
 
     fn feed_state(&self, f: &FeedReport) -> FeedState {

@@ -140,6 +140,11 @@ impl Enricher {
         source
     }
 
+    /// Path of a cgroup by its v2 id.
+    pub fn cgroup_path(&mut self, id: u64, now_ns: u64) -> Option<String> {
+        self.cgroups.path(id, None, now_ns).as_deref().map(lossy)
+    }
+
     /// The process, if it is still there and still the same.
     fn alive(&self, head: &Decision, clock: &Clock) -> Option<stat::Stat> {
         let stat = ancestry::stat_of(&self.proc, head.pid)?;

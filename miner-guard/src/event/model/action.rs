@@ -72,6 +72,8 @@ actions! {
     CaseClassified => "case-classified", "CASE", "alert", &["process", "malware"], &["info"], None;
     /// A miner comes back each time that it is killed, and this is who brings it.
     PersistenceFound => "persistence-found", "PERSISTS", "alert", &["process", "malware"], &["info"], None;
+    /// An address was learned: it answers for a denied name, or a confirmed miner talked to it.
+    AddressLearned => "address-learned", "learn", "alert", &["network"], &["info"], Some("success");
     /// Records were lost; the causes are counted.
     RecordsLost => "records-lost", "LOSS", "pipeline_error", &["host"], &["error"], None;
     /// Enforcement (or observation) is in place.

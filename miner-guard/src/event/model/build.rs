@@ -166,7 +166,9 @@ impl Event {
                 event.network = Some(network(p.protocol, p.destination, spoken));
                 let name = lossy(&p.name);
                 match p.subject {
-                    Subject::DnsQuestion => event.dns = Some(Dns { question: Name { name } }),
+                    Subject::DnsQuestion => {
+                        event.dns = Some(Dns { question: Name { name }, resolved_ip: Vec::new() })
+                    }
                     Subject::ServerName => event.tls = Some(Tls { client: TlsClient { server_name: name } }),
                     Subject::Destination | Subject::NoServerName | Subject::Protocol => {}
                 }

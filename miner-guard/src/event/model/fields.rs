@@ -147,6 +147,9 @@ pub struct Network {
 pub struct Dns {
     /// What was asked.
     pub question: Name,
+    /// Addresses of the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resolved_ip: Vec<IpAddr>,
 }
 
 /// `dns.question.*`

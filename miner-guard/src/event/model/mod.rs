@@ -9,12 +9,14 @@
 //! | `guard` | `miner_guard.*` |
 //! | `action` | verdict → `event.action`, `event.type` … |
 //! | `build` | record + process + rule → event |
+//! | `learned` | an address that a name or a miner led to → event |
 //! | `own` | what the guard tells of itself: started, loss, … |
 
 mod action;
 mod build;
 mod fields;
 mod guard;
+mod learned;
 mod own;
 mod strings;
 
@@ -25,6 +27,7 @@ pub use fields::{
     ProcessRef, Rule, Thread, Threat, Tls, TlsClient, User,
 };
 pub use guard::{CaseRef, Guard, Scope, StoppedBy};
+pub use learned::LearnedNews;
 pub use own::{CaseNews, GuardNews};
 pub use strings::{LONGEST, lossy};
 

@@ -208,6 +208,8 @@ pub(super) fn resolve(
     written.allows.iter().for_each(|a| allow::allow(&mut cx, a));
     cx.out.protected_rule =
         cx.out.add_rule("protected", Verdict::Allow, RuleSource::Protected, IndicatorClass::Pool);
+    cx.out.learned_rule =
+        cx.out.add_rule("learned", Verdict::Deny, RuleSource::Learned, IndicatorClass::Pool);
 
     if !cx.errors.is_empty() {
         cx.errors.sort_by_key(|e| e.place);

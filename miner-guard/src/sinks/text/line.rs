@@ -71,6 +71,9 @@ impl Line {
             };
             parts.push(Padded(to.trim_end(), 28).to_string());
         }
+        if action_of_names(e) {
+            parts.push(clean(&e.message));
+        }
         if let Some(f) = &e.file {
             parts.push(format!("→ {}", clean_bytes(f.path.as_bytes(), LONG)));
         }
@@ -114,6 +117,11 @@ impl Line {
     }
 }
 
+/// What the sentence tells better than a destination.
+fn action_of_names(e: &Event) -> bool {
+    e.action() == Action::AddressLearned
+}
+
 fn why(e: &Event) -> String {
     let reason = e.miner_guard.reason.unwrap_or("none");
     let indicator = e.threat.as_ref().map(|t| &t.indicator);
@@ -152,7 +160,8 @@ const fn tone(a: Action) -> Tone {
         | Action::ExecWouldBeDenied
         | Action::ExecAlerted
         | Action::HashingHeavy
-        | Action::CaseClassified => Tone::Attention,
+        | Action::CaseClassified
+        | Action::AddressLearned => Tone::Attention,
         Action::ConnectionNotStopped
         | Action::ExecNotStopped
         | Action::Mining

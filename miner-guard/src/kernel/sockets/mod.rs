@@ -1,0 +1,259 @@
+//! Sockets that are open now: who holds them, where they lead, and how to end one.
+//!
+//! Raw netlink (`sock_diag`), in the network namespace of this process or of another one. Ending a socket needs a kernel
+//! with `CONFIG_INET_DIAG_DESTROY`; where it is missing, the error says so.
+
+mod wire;
+
+use std::{fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _};
+
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+use std::os::fd::{AsFd as _, OwnedFd};
+use wire::End;
+pub use wire::{CLOSE, LISTEN, Malformed, Socket, State, TIME_WAIT};
+
+/// `IPPROTO_TCP`
+pub const TCP: u8 = 6;
+/// `IPPROTO_UDP`
+pub const UDP: u8 = 17;
+
+/// Bytes of one answer that are taken; the kernel makes none longer than 32 KiB.
+const ANSWER: usize = 64 << 10;
+/// Batches of one answer that are taken: far more than any table of sockets holds.
+const BATCHES: usize = 1 << 20;
+
+/// Why sockets could not be listed, or one not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The kernel was built without it.
+    #[error(
+        "this kernel cannot end a socket (CONFIG_INET_DIAG_DESTROY is not set): it stays open, and what it sends is dropped where the egress hook runs"
+    )]
+    CannotDestroy,
+    /// No such socket, or another one has its place.
+    #[error("there is no such socket any more")]
+    Gone,
+    /// The answer makes no sense.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Anything else.
+    #[error("{0}: {1}")]
+    Io(&'static str, #[source] io::Error),
+}
+
+/// A socket to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketId {
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Its own address and port.
+    pub local: SocketAddr,
+    /// Its peer's.
+    pub remote: SocketAddr,
+    /// Its cookie (`bpf_get_socket_cookie`), so that no other socket is met. `None`: whichever has these addresses.
+    pub cookie: Option<u64>,
+    /// A process in its network namespace. `None`: this process's.
+    pub pid: Option<u32>,
+    /// Interface that it is bound to; 0: none.
+    pub interface: u32,
+}
+
+impl Socket {
+    /// What ends it.
+    #[must_use]
+    pub const fn id(&self, pid: Option<u32>) -> SocketId {
+        let Self { protocol, local, remote, cookie, interface, .. } = *self;
+        SocketId { protocol, local, remote, cookie: Some(cookie), pid, interface }
+    }
+}
+
+/// All TCP and UDP sockets, IPv4 and IPv6, in the network namespace of a process, or of this one. A family or protocol
+/// that this kernel lacks has none.
+///
+/// # Errors
+/// [`SocketError`]; among them that the process is gone.
+pub fn list(pid: Option<u32>) -> Result<Vec<Socket>, SocketError> {
+    within(pid, || {
+        let link = Link::open()?;
+        let mut all = Vec::new();
+        for protocol in [TCP, UDP] {
+            for family in [wire::INET, wire::INET6] {
+                match link.dump(family, protocol, &mut all) {
+                    Ok(()) | Err(SocketError::Gone) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        Ok(all)
+    })?
+}
+
+/// The sockets of this network namespace whose peer `matches`.
+///
+/// # Errors
+/// [`SocketError`]
+pub fn open_to(matches: impl Fn(SocketAddr) -> bool) -> Result<Vec<Socket>, SocketError> {
+    let mut all = list(None)?;
+    all.retain(|s| s.remote.port() != 0 && matches(s.remote));
+    Ok(all)
+}
+
+/// Ends a socket: its peer gets a reset, its process `ECONNABORTED`.
+///
+/// # Errors
+/// [`SocketError::Gone`] if it had ended already, [`SocketError::CannotDestroy`] if this kernel has no such thing.
+pub fn destroy(socket: &SocketId) -> Result<(), SocketError> {
+    let SocketId { protocol, local, remote, cookie, pid, interface } = *socket;
+    within(pid, || {
+        Link::open()?.ask(
+            &wire::destroy(protocol, local, remote, interface, cookie, SEQUENCE),
+            protocol,
+            |_| {},
+        )
+    })?
+}
+
+/// The network namespace of a process, as a number; of this one for `None`.
+///
+/// # Errors
+/// That of `stat`: the process is gone.
+pub fn namespace(pid: Option<u32>) -> io::Result<u64> {
+    Ok(std::fs::metadata(namespace_path(pid))?.ino())
+}
+
+fn namespace_path(pid: Option<u32>) -> String {
+    // Of the thread: another thread may have moved.
+    pid.map_or_else(|| "/proc/thread-self/ns/net".to_owned(), |pid| format!("/proc/{pid}/ns/net"))
+}
+
+/// Does something in the network namespace of a process: on a thread of its own, which ends with it.
+fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<T, SocketError> {
+    let io = |what| move |e| SocketError::Io(what, e);
+    let reading = "reading the network namespace";
+    let Some(pid) = pid else { return Ok(what()) };
+    let there = File::open(namespace_path(Some(pid))).map_err(io(reading))?;
+    if there.metadata().map_err(io(reading))?.ino() == namespace(None).map_err(io(reading))? {
+        return Ok(what());
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, move || {
+            move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok::<T, Errno>(what())
+        });
+        let ended = thread.map_err(io("starting a thread"))?.join();
+        let ended = ended.unwrap_or(Err(Errno::CANCELED));
+        ended.map_err(|e| SocketError::Io("entering the network namespace", e.into()))
+    })
+}
+
+const SEQUENCE: u32 = 1;
+
+/// A socket to the kernel, for one question at a time.
+struct Link(OwnedFd);
+
+impl Link {
+    fn open() -> Result<Self, SocketError> {
+        net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            Some(netlink::SOCK_DIAG),
+        )
+        .map(Self)
+        .map_err(|e| SocketError::Io("opening a socket to the kernel's socket diagnosis", e.into()))
+    }
+
+    fn dump(&self, family: u8, protocol: u8, into: &mut Vec<Socket>) -> Result<(), SocketError> {
+        // Those that are over hold nothing open.
+        let states = !(1 << TIME_WAIT);
+        self.ask(&wire::dump(family, protocol, states, SEQUENCE), protocol, |s| into.push(s))
+    }
+
+    fn ask(&self, request: &[u8], protocol: u8, mut each: impl FnMut(Socket)) -> Result<(), SocketError> {
+        let io = |what| move |e: Errno| SocketError::Io(what, e.into());
+        net::send(&self.0, request, SendFlags::empty()).map_err(io("asking about sockets"))?;
+        let mut buffer = vec![0; ANSWER];
+        for _ in 0..BATCHES {
+            let (taken, whole) = loop {
+                match net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC) {
+                    Err(Errno::INTR) => {}
+                    got => break got.map_err(io("reading about sockets"))?,
+                }
+            };
+            let batch = buffer.get(..taken.min(whole)).unwrap_or_default();
+            match wire::read(batch, protocol, SEQUENCE, &mut each)? {
+                End::More if batch.is_empty() => return Err(Malformed(0).into()),
+                End::More => {}
+                End::Done | End::Answer(0) => return Ok(()),
+                End::Answer(errno) => {
+                    return Err(match Errno::from_raw_os_error(errno) {
+                        Errno::NOENT | Errno::STALE => SocketError::Gone,
+                        Errno::OPNOTSUPP => SocketError::CannotDestroy,
+                        e => SocketError::Io("asking about sockets", e.into()),
+                    });
+                }
+            }
+        }
+        Err(Malformed(0).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Read as _,
+        net::{TcpListener, TcpStream, UdpSocket},
+    };
+
+    #[test]
+    fn an_open_connection_is_found_by_its_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(to).unwrap();
+        let mine = stream.local_addr().unwrap();
+        let found = open_to(|a| a == to).unwrap();
+        assert!(found.iter().any(|s| s.local == mine && s.protocol == TCP && s.inode != 0), "{found:?}");
+        let all = list(Some(std::process::id())).unwrap();
+        assert!(all.iter().any(|s| s.local == to && s.state == LISTEN));
+    }
+
+    #[test]
+    fn a_connected_datagram_socket_is_found_too() {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let to: SocketAddr = "[::1]:9".parse().unwrap();
+        socket.connect(to).unwrap();
+        let mine = socket.local_addr().unwrap();
+        assert!(open_to(|a| a == to).unwrap().iter().any(|s| s.local == mine && s.protocol == UDP));
+    }
+
+    #[test]
+    fn a_destroyed_connection_is_reset_and_another_one_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let (mut one, other) = (TcpStream::connect(to).unwrap(), TcpStream::connect(to).unwrap());
+        let mine = one.local_addr().unwrap();
+        let found = open_to(|a| a == to).unwrap();
+        let id = found.iter().find(|s| s.local == mine).unwrap().id(None);
+        // Of another cookie it is another socket.
+        let wrong = SocketId { cookie: Some(id.cookie.unwrap() ^ 1 << 60), ..id };
+        assert!(destroy(&wrong).is_err());
+        match destroy(&id) {
+            Ok(()) => {}
+            // Not root, or a kernel that cannot.
+            Err(SocketError::CannotDestroy) => return,
+            Err(SocketError::Io(_, e)) if e.kind() == io::ErrorKind::PermissionDenied => return,
+            Err(e) => panic!("{e}"),
+        }
+        assert_eq!(one.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert!(matches!(destroy(&id), Err(SocketError::Gone)));
+        let still = other.local_addr().unwrap();
+        assert!(
+            open_to(|a| a == to).unwrap().iter().any(|s| s.local == still && s.state == wire::ESTABLISHED)
+        );
+    }
+}
