@@ -14,7 +14,7 @@ use rustix::{
 };
 use std::os::fd::{AsFd as _, OwnedFd};
 use wire::End;
-pub use wire::{CLOSE, LISTEN, Malformed, Socket, State, TIME_WAIT};
+pub use wire::{CLOSE, ESTABLISHED, LISTEN, Malformed, Socket, State, TIME_WAIT};
 
 /// `IPPROTO_TCP`
 pub const TCP: u8 = 6;
@@ -252,8 +252,6 @@ mod tests {
         assert_eq!(one.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         assert!(matches!(destroy(&id), Err(SocketError::Gone)));
         let still = other.local_addr().unwrap();
-        assert!(
-            open_to(|a| a == to).unwrap().iter().any(|s| s.local == still && s.state == wire::ESTABLISHED)
-        );
+        assert!(open_to(|a| a == to).unwrap().iter().any(|s| s.local == still && s.state == ESTABLISHED));
     }
 }
