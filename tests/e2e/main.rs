@@ -13,6 +13,7 @@ mod exec_stop;
 mod feeds;
 mod flood;
 mod hostile_names;
+mod identification;
 mod learned;
 mod machine;
 mod miner;
@@ -65,6 +66,7 @@ fn further_cases() -> Vec<Trial> {
         commands::cases(),
         flood::cases(),
         hostile_names::cases(),
+        identification::cases(),
         learned::cases(),
         miner::cases(),
         runtime::cases(),

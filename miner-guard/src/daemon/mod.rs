@@ -11,10 +11,12 @@ mod control;
 mod feeds;
 mod found;
 mod inspect;
+mod known;
 mod learned;
 mod memory;
 mod respond;
 mod rules;
+mod script;
 mod spare;
 mod start;
 mod tell;
@@ -151,6 +153,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
             }
             Some(found) = findings.recv() => {
                 guard.found(found);
+                guard.flush();
+            }
+            Some(done) = guard.responder.done() => {
+                guard.tell_done(done);
                 guard.flush();
             }
             Some(led) = answers.recv() => {

@@ -9,6 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use miner_guard_common::abi::verdict::{Mode, Verdict};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{cases::Due, spare::Spare, start::Guard};
 use crate::{
@@ -42,8 +43,9 @@ struct Job {
     spare: Spare,
 }
 
-/// What came of it.
-struct Done {
+/// What came of it: first of the killing, then of the bundle.
+#[derive(Debug, Default)]
+pub struct Done {
     case: String,
     /// Each member, and the processes that were killed with it.
     killed: Vec<(Member, Vec<u32>)>,
@@ -56,29 +58,36 @@ struct Done {
 #[derive(Debug)]
 pub struct Responder {
     jobs: mpsc::SyncSender<Job>,
-    done: mpsc::Receiver<Done>,
+    done: UnboundedReceiver<Done>,
 }
 
 impl Responder {
     /// Starts it.
     pub fn start() -> std::io::Result<Self> {
         let (jobs, take) = mpsc::sync_channel::<Job>(QUEUE);
-        let (tell, done) = mpsc::channel();
+        let (tell, done) = unbounded_channel();
         thread::Builder::new().name("respond".into()).spawn(move || {
             while let Ok(job) = take.recv() {
                 // The guard is stopping.
-                if tell.send(work(job)).is_err() {
+                if work(job, |done| tell.send(done).is_ok()).is_none() {
                     return;
                 }
             }
         })?;
         Ok(Self { jobs, done })
     }
+
+    /// Waits until something was done.
+    pub async fn done(&mut self) -> Option<Done> {
+        self.done.recv().await
+    }
 }
 
-fn work(job: Job) -> Done {
+/// `None` when nobody hears any more what was done.
+fn work(job: Job, tell: impl Fn(Done) -> bool) -> Option<()> {
     let proc = ProcRoot::default();
-    let mut done = Done { case: job.case.row.id.clone(), killed: Vec::new(), not: Vec::new(), bundle: None };
+    let case = job.case.row.id.clone();
+    let mut done = Done { case: case.clone(), ..Done::default() };
     for member in job.kill {
         let came = kill_tree(member.task, job.below, &proc, &|pid| job.spare.why(pid));
         done.not.extend(came.not);
@@ -86,11 +95,17 @@ fn work(job: Job) -> Done {
             done.killed.push((member, came.killed));
         }
     }
-    // After the kill: the copy may be large, the miner must not go on meanwhile.
-    done.bundle = job.bundle.map(|(captured, base, bounds)| {
-        captured.write(&base, &job.case, bounds).map_err(|e| format!("{}: {e}", base.display()))
-    });
-    done
+    if !(done.killed.is_empty() && done.not.is_empty()) && !tell(done) {
+        return None;
+    }
+    // After the kill, and after it was told: the copy may be large, and nobody is to wait for it.
+    if let Some((captured, base, bounds)) = job.bundle {
+        let kept = captured.write(&base, &job.case, bounds).map_err(|e| format!("{}: {e}", base.display()));
+        if !tell(Done { case, bundle: Some(kept), ..Done::default() }) {
+            return None;
+        }
+    }
+    Some(())
 }
 
 impl Guard {
@@ -182,7 +197,7 @@ impl Guard {
         }
     }
 
-    fn tell_done(&mut self, done: Done) {
+    pub(super) fn tell_done(&mut self, done: Done) {
         let id = &done.case;
         for (member, pids) in &done.killed {
             let more = match pids.len() - 1 {

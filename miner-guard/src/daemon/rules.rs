@@ -10,10 +10,12 @@ use std::{
 };
 
 use miner_guard_common::abi::verdict::{Reason, Verdict};
+use sha2::{Digest as _, Sha256};
 
+use super::script;
 use crate::{
     event::rules::{Met, RuleInfo, RuleNames},
-    identify::{Digests, hex},
+    identify::{Digests, digest::Wanted, hex},
     policy::{
         Resolved, RuleSource, explain,
         learned::canonical,
@@ -27,6 +29,10 @@ pub struct FileRules {
     rules: Vec<FileRule>,
     exes: Vec<(PathBuf, u32)>,
     sha256: Vec<([u8; 32], u32)>,
+    /// Which digests the lists ask for.
+    wanted: Wanted,
+    /// Programs that run listed scripts, without links in their paths.
+    interpreters: Vec<PathBuf>,
 }
 
 /// Why a file is listed.
@@ -48,7 +54,40 @@ impl FileRules {
     /// Those of a policy.
     pub fn of(policy: &Resolved) -> Self {
         let Allowed { exes, sha256, .. } = &policy.allowed;
-        Self { rules: policy.files.clone(), exes: exes.clone(), sha256: sha256.clone() }
+        let rules = policy.files.clone();
+        let wanted = Wanted {
+            sha256: !sha256.is_empty() || rules.iter().any(|r| !r.sha256.is_empty()),
+            md5: rules.iter().any(|r| !r.md5.is_empty()),
+        };
+        let scripts = rules.iter().flat_map(|r| &r.paths);
+        let interpreters = scripts.flat_map(|path| script::interpreters(path)).collect();
+        Self { rules, exes: exes.clone(), sha256: sha256.clone(), wanted, interpreters }
+    }
+
+    /// One number for all that the lists say of files: what was found out under it holds under the same one only.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        // Small lists: their debug form is complete and unambiguous. The numbers of rules decide nothing.
+        let listed = self.rules.iter().map(|r| (r.action, &r.paths, &r.sha256, &r.md5)).collect::<Vec<_>>();
+        let exes = self.exes.iter().map(|(path, _)| path).collect::<Vec<_>>();
+        let allowed = self.sha256.iter().map(|(hash, _)| hash).collect::<Vec<_>>();
+        Sha256::digest(format!("{listed:?}{exes:?}{allowed:?}")).into()
+    }
+
+    /// Whether this program runs a listed script.
+    pub fn is_interpreter(&self, path: &Path) -> bool {
+        self.interpreters.iter().any(|p| p == path)
+    }
+
+    /// The programs that run listed scripts.
+    pub fn interpreters(&self) -> impl Iterator<Item = &Path> {
+        self.interpreters.iter().map(PathBuf::as_path)
+    }
+
+    /// Whether a list may let a miner at this path run. Where none may, its content need not be asked for.
+    pub fn may_spare(&self, path: &Path) -> bool {
+        let milder =
+            |r: &FileRule| !r.action.stops() && (r.paths.is_empty() || r.paths.iter().any(|p| p == path));
+        !self.sha256.is_empty() || self.exes.iter().any(|(p, _)| p == path) || self.rules.iter().any(milder)
     }
 
     /// Paths that are listed alone, so that their verdict is known before anybody runs them.
@@ -62,9 +101,9 @@ impl FileRules {
     pub fn look_up(&self, path: &Path, file: &File) -> Option<ListedFile> {
         // Read once, however many rules ask; unreadable content matches nothing.
         let content = OnceCell::new();
-        let digests = || *content.get_or_init(|| Digests::of(file).ok());
-        let sha256 = || digests().map(|d| d.sha256);
-        let md5 = || digests().map(|d| d.md5);
+        let digests = || *content.get_or_init(|| Digests::of(file, self.wanted).ok());
+        let sha256 = || digests().and_then(|d| d.sha256);
+        let md5 = || digests().and_then(|d| d.md5);
         let allowed = self
             .exes
             .iter()

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use miner_guard_common::{
     abi::{
-        file::{EXEMPT, FileVerdict},
+        file::{EXEMPT, FileVerdict, LOADER},
         verdict::{Mode, Reason, Verdict},
     },
     table::SipKey,
@@ -22,6 +22,7 @@ use super::{
     feeds::{Feeds, News},
     found,
     inspect::{Inspected, Inspectors, SharedRules},
+    known::Keeper,
     learned::Learner,
     memory,
     respond::Responder,
@@ -71,6 +72,7 @@ pub struct Guard {
     pub(super) gpus: Gpus,
     pub(super) gpus_at: Instant,
     pub(super) file_rules: SharedRules,
+    pub(super) keeper: Keeper,
     pub(super) key: SipKey,
     pub(super) feeds: Feeds,
     /// Until its thread takes it.
@@ -135,6 +137,7 @@ impl Guard {
         }
         cleanup.keep();
         let names = Arc::new(Mutex::new(Arc::clone(&policy)));
+        let keeper = Keeper::at(&options.state_dir);
         let mut guard = Self {
             preflight,
             guarded,
@@ -152,6 +155,7 @@ impl Guard {
             gpus: Gpus::find(),
             gpus_at: Instant::now(),
             file_rules,
+            keeper,
             key,
             feeds: Feeds::new(&options.state_dir, feed_news),
             runtime,
@@ -163,6 +167,10 @@ impl Guard {
             _lock: lock,
             options,
         };
+        // First, so that what the policy says goes over it.
+        for (id, verdict) in guard.keeper.read(&guard.lists().fingerprint()) {
+            guard.remember(&id, &verdict);
+        }
         guard.apply_file_rules();
         guard.tell_started();
         guard.follow_feeds();
@@ -207,6 +215,18 @@ impl Guard {
         Ok(())
     }
 
+    /// Writes what is known of files, for the next start.
+    pub(super) fn keep_known(&mut self) {
+        let known = self.tables.files();
+        let lists = self.lists().fingerprint();
+        self.keeper.write(&lists, &known);
+    }
+
+    /// What the policy in force lists of files.
+    pub(super) fn lists(&self) -> Arc<FileRules> {
+        self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Ends the guard in order.
     pub(super) fn stop(mut self) -> Result<(), DaemonError> {
         // No more findings.
@@ -220,6 +240,7 @@ impl Guard {
                 if self.mode == Mode::Enforce { "enforcing" } else { "counting" }
             )
         };
+        self.keep_known();
         self.tell_the_rest();
         self.news(Action::GuardStopped, what, Vec::new());
         self.flush();
@@ -237,7 +258,14 @@ impl Guard {
         if let Ok(meta) = std::fs::metadata("/proc/self/exe") {
             self.remember(&file_id(&meta), &own);
         }
-        let rules = self.file_rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let rules = self.lists();
+        // Each of their starts is reported, so that the script is looked at.
+        let loader = FileVerdict { flags: LOADER, ..own };
+        for path in rules.interpreters() {
+            if let Ok(meta) = std::fs::metadata(path) {
+                self.remember(&file_id(&meta), &loader);
+            }
+        }
         for (path, rule, verdict) in rules.paths() {
             // A path that does not exist yet is compared when something is first run from it.
             let Ok(meta) = std::fs::metadata(path) else { continue };

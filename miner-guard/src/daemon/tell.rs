@@ -193,6 +193,9 @@ impl Guard {
 
     /// Takes what came of an inspection.
     pub(super) fn inspected(&mut self, done: Inspected) {
+        if !done.remember.is_empty() {
+            self.keeper.changed();
+        }
         for (id, verdict) in &done.remember {
             self.remember(id, verdict);
         }
@@ -218,6 +221,9 @@ impl Guard {
         self.tell_counts(now, now.saturating_sub(FLOOD_WINDOW_NS));
         self.teller.cases.tick();
         self.look_at_gpus();
+        if self.keeper.is_due() {
+            self.keep_known();
+        }
     }
 
     /// Counts held in the kernel are told of windows that began before `windows_before_ns`.

@@ -147,6 +147,15 @@ impl Tables {
         Ok(())
     }
 
+    /// Every file that is known, those with consequences first.
+    pub fn files(&self) -> Vec<(FileId, FileVerdict)> {
+        let rows = self.files.iter().chain(self.clean.iter()).filter_map(Result::ok);
+        let read = |(id, verdict): ([u8; ID], [u8; VERDICT])| {
+            Some((FileId::read_from_bytes(&id).ok()?, FileVerdict::read_from_bytes(&verdict).ok()?))
+        };
+        rows.filter_map(read).collect()
+    }
+
     /// Number of files known: with consequences, clean.
     pub fn known_files(&self) -> (usize, usize) {
         (self.files.keys().count(), self.clean.keys().count())

@@ -19,7 +19,7 @@ use crate::{
         enrich::{ancestry::stat_of, exe, proc_root::ProcRoot, redact},
         model::lossy,
     },
-    identify::{Digests, hex},
+    identify::{Digests, digest::Wanted, hex},
 };
 use serde::Serialize;
 use std::{
@@ -76,6 +76,14 @@ impl Captured {
     /// Takes what there is; what is gone is left out.
     #[must_use]
     pub fn of(pid: u32, proc: &ProcRoot) -> Self {
+        let mut captured = Self::at_start(pid, proc);
+        captured.about.sockets = sockets(pid, proc);
+        captured
+    }
+
+    /// The same of a program that has not run yet, and is killed when this is done: it has opened no socket.
+    #[must_use]
+    pub fn at_start(pid: u32, proc: &ProcRoot) -> Self {
         let text = |name: &str, limit| proc.read(pid, name, limit).unwrap_or_default();
         let exe = proc.link(pid, "exe").map(|(target, unlinked)| exe::parse(&target, unlinked));
         let about = About {
@@ -86,7 +94,6 @@ impl Captured {
             args: redact::redact(&split_args(&text("cmdline", TEXT))),
             cgroup: lossy(&text("cgroup", TEXT)),
             ancestors: ancestors(pid, proc),
-            sockets: sockets(pid, proc),
             ..About::default()
         };
         // Non-blocking: what a process runs is a regular file, but nothing here may ever wait for it.
@@ -126,9 +133,9 @@ impl Captured {
         if let Some(exe) = &mut self.exe {
             self.about.size = exe.metadata()?.len();
             // Of the whole file, also where the copy is cut.
-            if let Ok(digests) = Digests::of(exe) {
-                self.about.sha256 = Some(hex(&digests.sha256));
-                self.about.md5 = Some(hex(&digests.md5));
+            if let Ok(digests) = Digests::of(exe, Wanted::BOTH) {
+                self.about.sha256 = digests.sha256.map(|d| hex(&d));
+                self.about.md5 = digests.md5.map(|d| hex(&d));
             }
             exe.rewind()?;
             let copied = io::copy(&mut exe.take(bounds.bytes), &mut create(&dir.join("exe"))?)?;
@@ -216,7 +223,8 @@ mod tests {
         };
         let about = read(&at);
         assert_eq!((&about["deleted"], &about["cut"]), (&true.into(), &false.into()));
-        assert_eq!(about["sha256"], hex(&Digests::of(&File::open("/bin/sleep").unwrap()).unwrap().sha256));
+        let digests = Digests::of(&File::open("/bin/sleep").unwrap(), Wanted::SHA256).unwrap();
+        assert_eq!(about["sha256"], hex(&digests.sha256.unwrap()));
         assert!(String::from_utf8_lossy(&fs::read(at.join("maps")).unwrap()).contains("[stack]"));
         let at = cut.write(&base, &view(), bounds(4096)).unwrap();
         assert_eq!(fs::metadata(at.join("exe")).unwrap().len(), 4096);

@@ -1,0 +1,171 @@
+//! The files of a start: which one the kernel runs, which one a loader or an interpreter was given, and whether it is
+//! still the same.
+
+use std::{
+    fs::File,
+    os::{
+        fd::AsRawFd as _,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use miner_guard_common::abi::file::FileId;
+
+use crate::{daemon::rules::FileRules, event::decode::ExecRecord, kernel::canary::file_id};
+
+/// Opens a program as the kernel sees it; `None` if it is gone or not a regular file.
+pub fn open(path: &Path) -> Option<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
+    file.metadata().is_ok_and(|m| m.is_file()).then_some(file)
+}
+
+/// The file by the path that was given to `execve`, if it is the one that was started.
+pub fn named(proc: &Path, record: &ExecRecord) -> Option<File> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(&record.filename));
+    inside(proc, path).filter(|f| same(&record.file, f))
+}
+
+/// Whether this is the file that the kernel started. The device is not compared: on overlayfs and btrfs `stat`
+/// shows another one than the kernel has. Inode, size and change time to the nanosecond are.
+pub fn same(id: &FileId, file: &File) -> bool {
+    let Ok(meta) = file.metadata() else { return false };
+    let seen = file_id(&meta);
+    (seen.ino, seen.size, seen.ctime_sec, seen.ctime_nsec) == (id.ino, id.size, id.ctime_sec, id.ctime_nsec)
+}
+
+/// Whether a verdict may be kept under the file's identity. On FUSE the owner of the mount answers for inode and
+/// change time, and can change the bytes behind them; and a file changed twice within a tick of the kernel's clock
+/// shows one change time for both.
+pub fn keeps_its_identity(file: &File) -> bool {
+    const FUSE_SUPER_MAGIC: i64 = 0x6573_5546;
+    const TICK: Duration = Duration::from_millis(100);
+    let settled = file.metadata().is_ok_and(|m| {
+        let changed = Duration::new(m.ctime().max(0).unsigned_abs(), m.ctime_nsec() as u32);
+        SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now.saturating_sub(changed) > TICK)
+    });
+    settled && rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type != FUSE_SUPER_MAGIC)
+}
+
+/// Whether this program runs others that it is told to: glibc's and musl's `ld.so`, also renamed.
+fn is_loader(file: &File) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    // They are small; a larger file is not one of them.
+    const LARGEST: u64 = 4 << 20;
+    /// Exported by glibc's and musl's loader.
+    const NAMES: [&[u8]; 2] = [b"_rtld_global", b"__dls2b"];
+    let Ok(size) = file.metadata().map(|m| m.size()) else { return false };
+    if size == 0 || size > LARGEST {
+        return false;
+    }
+    let mut bytes = vec![0; size as usize];
+    if file.read_exact_at(&mut bytes, 0).is_err() {
+        return false;
+    }
+    exports(&bytes, &NAMES).unwrap_or(false)
+}
+
+/// Whether an ELF file without interpreter (a program that merely uses the loader has one) defines a dynamic symbol
+/// of one of these names.
+fn exports(bytes: &[u8], names: &[&[u8]]) -> object::Result<bool> {
+    use object::{
+        Endianness,
+        elf::{FileHeader64, PT_INTERP},
+        read::elf::{FileHeader as _, ProgramHeader as _, Sym as _},
+    };
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    if header.program_headers(endian, bytes)?.iter().any(|p| p.p_type(endian) == PT_INTERP) {
+        return Ok(false);
+    }
+    let symbols = header.sections(endian, bytes)?.symbols(endian, bytes, object::elf::SHT_DYNSYM)?;
+    Ok(symbols.iter().any(|s| {
+        !s.is_undefined(endian) && s.name(endian, symbols.strings()).is_ok_and(|n| names.contains(&n))
+    }))
+}
+
+/// What a program was given to run.
+#[derive(Debug)]
+pub enum Given {
+    /// An ordinary program.
+    Nothing,
+    /// The program is a dynamic loader: the program that it loads, if it can be found.
+    ToLoader(Option<File>),
+    /// The program is an interpreter: its script.
+    ToInterpreter(File),
+}
+
+/// Finds what the started program was given to run.
+///
+/// A script's file is not part of the record: the kernel has let go of it by then. Its path is, and is opened again.
+/// Who can put another file there in between could as well have given the script to the interpreter by another name.
+pub fn given(proc: &Path, record: &ExecRecord, started: &File, rules: &FileRules) -> Given {
+    if is_loader(started) {
+        return Given::ToLoader(argument(record).and_then(|target| inside(proc, target)));
+    }
+    if let Some(script) = script(proc, record) {
+        return Given::ToInterpreter(script);
+    }
+    // `sh script`: looked at only where a script is listed that this interpreter runs.
+    if rules.is_interpreter(&path(started))
+        && let Some(script) = argument(record).and_then(|target| inside(proc, target))
+    {
+        return Given::ToInterpreter(script);
+    }
+    Given::Nothing
+}
+
+/// The script that was started, if it was one.
+pub fn script(proc: &Path, record: &ExecRecord) -> Option<File> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(&record.filename));
+    inside(proc, path).filter(|f| !same(&record.file, f) && is_script(f))
+}
+
+/// Where an open file is, by the kernel's word.
+pub fn path(file: &File) -> PathBuf {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default()
+}
+
+fn is_script(file: &File) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let mut magic = [0; 2];
+    file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"#!"
+}
+
+/// The first argument that is no option.
+fn argument(record: &ExecRecord) -> Option<&Path> {
+    /// Options of ld.so that take a value as the next argument.
+    const WITH_VALUE: [&[u8]; 6] = [
+        b"--library-path",
+        b"--inhibit-rpath",
+        b"--audit",
+        b"--preload",
+        b"--argv0",
+        b"--glibc-hwcaps-prepend",
+    ];
+    let mut args = record.args.iter().skip(1);
+    loop {
+        let arg = args.next()?;
+        if WITH_VALUE.contains(&arg.as_slice()) {
+            args.next();
+        } else if !arg.starts_with(b"-") {
+            return Some(Path::new(std::ffi::OsStr::from_bytes(arg)));
+        }
+    }
+}
+
+/// Opens a file by the name that a process has for it.
+fn inside(proc: &Path, name: &Path) -> Option<File> {
+    // What the kernel calls a script that was started by its descriptor: the process's own, not ours.
+    if let Ok(descriptor) = name.strip_prefix("/dev/fd") {
+        return open(&proc.join("fd").join(descriptor));
+    }
+    match name.strip_prefix("/") {
+        // When the process is gone its root is too: ours is the same, unless it was in a container.
+        Ok(inside) => open(&proc.join("root").join(inside)).or_else(|| open(name)),
+        Err(_) => open(&proc.join("cwd").join(name)),
+    }
+}
