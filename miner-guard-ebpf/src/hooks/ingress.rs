@@ -3,7 +3,9 @@
 //! Every packet pays for the question, so it is asked of bytes in place and costs next to nothing beyond the hook itself; only
 //! answers are copied. Nothing is ever stopped here. IPv6 extension headers are not looked behind: answers have none.
 
-use aya_ebpf::{EbpfContext as _, bindings::__sk_buff, btf_maps::RingBuf, macros::btf_map, programs::SkBuffContext};
+use aya_ebpf::{
+    EbpfContext as _, bindings::__sk_buff, btf_maps::RingBuf, macros::btf_map, programs::SkBuffContext,
+};
 use miner_guard_common::{
     abi::{
         answer::{Answer, DNS_PORT, PACKET, RING_BYTES},
@@ -48,7 +50,8 @@ fn is_answer(skb: *mut __sk_buff) -> bool {
             0x45 => v4_port == port && (v4 == UDP || v4 == TCP),
             _ if first >> 4 == 6 => v6_port == port && (v6 == UDP || v6 == TCP),
             _ if first >> 4 == 4 => {
-                (v4 == UDP || v4 == TCP) && port_at(Packet::new(skb), usize::from(first & 15) * 4) == Some(port)
+                (v4 == UDP || v4 == TCP)
+                    && port_at(Packet::new(skb), usize::from(first & 15) * 4) == Some(port)
             }
             _ => false,
         };
