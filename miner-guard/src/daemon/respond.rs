@@ -95,7 +95,8 @@ fn work(job: Job, tell: impl Fn(Done) -> bool) -> Option<()> {
             done.killed.push((member, came.killed));
         }
     }
-    if !(done.killed.is_empty() && done.not.is_empty()) && !tell(done) {
+    let something = !done.killed.is_empty() || !done.not.is_empty();
+    if something && !tell(done) {
         return None;
     }
     // After the kill, and after it was told: the copy may be large, and nobody is to wait for it.
