@@ -81,6 +81,11 @@ fn directory() -> Result<Done> {
     ensure!(attempt(&cgroup, "127.66.66.66:1")?.is_denied(), "an empty directory opened the way");
     ensure!(attempt(&cgroup, "127.66.66.67:1")?.is_denied(), "an empty directory opened the way");
 
+    // And back.
+    fs::DirBuilder::new().mode(0o700).create(&dir)?;
+    fs::write(dir.join("c.txt"), "127.66.66.68\n127.66.66.69\n")?;
+    wait(&mut guard, "feed-updated")?;
+    ensure!(attempt(&cgroup, "127.66.66.68:1")?.is_denied(), "the directory is back and not read");
     guard.stop()?;
     Ok(Done::Passed)
 }

@@ -1,25 +1,44 @@
-//! Directories of feeds: whatever ends a change in one of them is told.
+//! Directories of feeds: whatever ends a change in one of them is told, and when one goes, comes, or is another one by now.
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init, remove_watch},
 };
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     io,
     mem::MaybeUninit,
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// A watch over directories. Its thread ends with it.
 pub(super) struct Watch {
     inotify: Arc<OwnedFd>,
     watched: Vec<(PathBuf, i32)>,
+    above: Above,
     /// Wanted, and not there.
     missing: Vec<PathBuf>,
     /// Closed with this value, which ends the thread.
     _alive: OwnedFd,
+}
+
+/// Directories in which something watched lies, by their watches: only these names are of interest there.
+type Above = Arc<Mutex<HashMap<i32, Vec<OsString>>>>;
+
+/// A directory or a link to one came, went or was renamed.
+fn wanted_above() -> WatchFlags {
+    WatchFlags::CREATE
+        | WatchFlags::MOVED_TO
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::DELETE
+        | WatchFlags::ONLYDIR
+        | WatchFlags::MASK_ADD
 }
 
 /// A file was written and closed, came, or went: never one that is still being written.
@@ -31,6 +50,7 @@ fn wanted() -> WatchFlags {
         | WatchFlags::DELETE_SELF
         | WatchFlags::MOVE_SELF
         | WatchFlags::ONLYDIR
+        | WatchFlags::MASK_ADD
 }
 
 impl Watch {
@@ -38,9 +58,12 @@ impl Watch {
     pub fn start(tell: impl Fn() -> bool + Send + 'static) -> io::Result<Self> {
         let inotify = Arc::new(init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?);
         let (end, alive) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let theirs = Arc::clone(&inotify);
-        std::thread::Builder::new().name("feed-watch".into()).spawn(move || listen(&theirs, &end, tell))?;
-        Ok(Self { inotify, watched: Vec::new(), missing: Vec::new(), _alive: alive })
+        let above = Above::default();
+        let (theirs, names) = (Arc::clone(&inotify), Arc::clone(&above));
+        std::thread::Builder::new()
+            .name("feed-watch".into())
+            .spawn(move || listen(&theirs, &names, &end, tell))?;
+        Ok(Self { inotify, watched: Vec::new(), above, missing: Vec::new(), _alive: alive })
     }
 
     /// Watches these directories and no others. One that is not there is asked for by [`Self::retry`].
@@ -63,9 +86,13 @@ impl Watch {
 
     /// Something changed: a directory may have gone, and then its watch has gone with it.
     pub fn refresh(&mut self) {
-        let watched: Vec<PathBuf> = self.watched.drain(..).map(|(path, _)| path).collect();
-        for path in watched {
-            if self.add(&path).is_err() {
+        for (path, old) in std::mem::take(&mut self.watched) {
+            let watch = self.add(&path);
+            if watch.as_ref().ok() != Some(&old) && !self.watched.iter().any(|(_, w)| *w == old) {
+                // Another one has its name; fails when it has gone, and its watch with it.
+                let _ = remove_watch(&*self.inotify, old);
+            }
+            if watch.is_err() {
                 self.missing.push(path);
             }
         }
@@ -83,16 +110,30 @@ impl Watch {
         self.missing.len() < count
     }
 
-    fn add(&mut self, path: &Path) -> io::Result<()> {
+    fn add(&mut self, path: &Path) -> io::Result<i32> {
+        if let (Some(above), Some(name)) = (path.parent(), path.file_name()) {
+            // Where it cannot be watched, a missing directory is still asked for by `retry`.
+            if let Ok(watch) = add_watch(&*self.inotify, above, wanted_above())
+                && !self.watched.iter().any(|(_, w)| *w == watch)
+            {
+                let mut all = self.above.lock().unwrap_or_else(PoisonError::into_inner);
+                let names = all.entry(watch).or_default();
+                if !names.iter().any(|n| n == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
         // Once more does no harm, and is needed where the directory is another one by now.
         let watch = add_watch(&*self.inotify, path, wanted())?;
+        // One that holds another one is watched for all that it holds.
+        self.above.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch);
         self.watched.retain(|(p, _)| p != path);
         self.watched.push((path.to_path_buf(), watch));
-        Ok(())
+        Ok(watch)
     }
 }
 
-fn listen(inotify: &OwnedFd, end: &OwnedFd, tell: impl Fn() -> bool) {
+fn listen(inotify: &OwnedFd, above: &Above, end: &OwnedFd, tell: impl Fn() -> bool) {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     loop {
         let mut ready =
@@ -106,8 +147,11 @@ fn listen(inotify: &OwnedFd, end: &OwnedFd, tell: impl Fn() -> bool) {
         }
         let mut reader = Reader::new(inotify, &mut buffer);
         let mut any = false;
-        while reader.next().is_ok() {
-            any = true;
+        while let Ok(event) = reader.next() {
+            let above = above.lock().unwrap_or_else(PoisonError::into_inner);
+            any |= above.get(&event.wd()).is_none_or(|names| {
+                event.file_name().is_some_and(|n| names.iter().any(|name| name.as_bytes() == n.to_bytes()))
+            });
         }
         if any && !tell() {
             return;
@@ -141,10 +185,25 @@ mod tests {
         let late = other.path().join("late");
         watch.set(&[&late]);
         assert!(!watch.retry());
+        while told.try_recv().is_ok() {}
         fs::create_dir(&late).unwrap();
+        heard();
         assert!(watch.retry() && !watch.retry());
         while told.try_recv().is_ok() {}
         fs::write(late.join("c"), "x").unwrap();
+        heard();
+        // A link that leads elsewhere by now.
+        let (link, next) = (dir.path().join("link"), dir.path().join("next"));
+        std::os::unix::fs::symlink(&late, &link).unwrap();
+        std::os::unix::fs::symlink(other.path(), &next).unwrap();
+        watch.set(&[&link]);
+        while told.try_recv().is_ok() {}
+        fs::write(dir.path().join("beside"), "x").unwrap();
+        fs::rename(&next, &link).unwrap();
+        heard();
+        watch.refresh();
+        while told.try_recv().is_ok() {}
+        fs::write(other.path().join("d"), "x").unwrap();
         heard();
         drop(watch);
         // The thread has ended: nobody holds the sender.

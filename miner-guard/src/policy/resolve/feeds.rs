@@ -5,7 +5,7 @@ use crate::policy::{
     examples,
     feed::{
         self, FeedReport, builtin,
-        content::{self, Demand, Trouble},
+        content::{self, Demand, Origin, Trouble},
         signed::Key,
     },
     indicator::{Indicator, What},
@@ -52,14 +52,17 @@ pub(super) fn feed(cx: &mut Context<'_>, f: &Feed) {
         };
     }
     let before = cx.request.previous.and_then(|p| p.feeds.iter().find(|r| r.id == f.id));
-    let before = before.filter(|r| r.source == report.source).map(|r| r.used);
-    let before = before.or_else(|| copy.as_ref().map(|(_, meta)| meta.used)).unwrap_or(0);
+    let before =
+        before.filter(|r| r.source == report.source).map(|r| Before { used: r.used, origin: r.origin });
+    let before = before.or_else(|| copy.as_ref().map(|(_, m)| Before { used: m.used, origin: m.origin }));
     let fresh = report.clone();
     // Of a copy that is all there is, the end does not count.
     let is_copy = copy.as_ref().is_some_and(|(path, _)| *path == report.path);
     let taken = take(cx, f, report, !is_copy).and_then(|report| {
         let forced = asked && cx.request.feeds.force;
-        worse(&report, before, forced)?;
+        if !forced {
+            worse(&report, &before.unwrap_or_default())?;
+        }
         Ok(report)
     });
     let (problem, remedy) = match taken {
@@ -222,10 +225,34 @@ fn shown(report: &FeedReport) -> String {
     report.source.escape_debug().to_string()
 }
 
-/// Whether a feed must not take the place of the one before it: it lists nothing any more, or less than half.
-fn worse(report: &FeedReport, before: usize, forced: bool) -> Result<(), Trouble> {
+/// What is known of the feed that another one is about to replace.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    used: usize,
+    origin: Origin,
+}
+
+/// Whether a feed must not take the place of the one before it: it lists nothing any more, or less than half, or was signed
+/// earlier.
+fn worse(report: &FeedReport, before: &Before) -> Result<(), Trouble> {
     let source = shown(report);
-    if report.used == 0 && before > 0 && !forced {
+    let signed = |origin: &Origin| origin.signed.and_then(|s| s.at);
+    let before_signed = signed(&before.origin).filter(|_| report.key.is_some());
+    if let Some(last) = before_signed.filter(|last| signed(&report.origin).is_none_or(|at| at < *last)) {
+        let moment =
+            |at: i64| jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |t| t.to_string());
+        let at = signed(&report.origin)
+            .map_or_else(|| "at a time that it does not say".to_owned(), |at| format!("at {}", moment(at)));
+        return Err((
+            format!(
+                "{source} was signed {at}, and the one in force at {}: this is an older one",
+                moment(last)
+            ),
+            "get the newest one from its publisher, or go back to this one with `miner-guard feed update --force`",
+        ));
+    }
+    let before = before.used;
+    if report.used == 0 && before > 0 {
         return Err((
             format!("{source} lists nothing, and listed {before} indicators before"),
             "a download may have failed; restore it, remove the feed, or take it up with `miner-guard feed update --force`",
@@ -237,7 +264,7 @@ fn worse(report: &FeedReport, before: usize, forced: bool) -> Result<(), Trouble
             "check the file and its `format`: plain, hosts, csv, misp or stix",
         ));
     }
-    if report.used.saturating_mul(2) < before && !forced {
+    if report.used.saturating_mul(2) < before {
         return Err((
             format!(
                 "{source} lists {} indicators, and listed {before} before: more than half are gone",

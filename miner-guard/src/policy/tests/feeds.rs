@@ -53,6 +53,42 @@ fn a_feed_that_lost_more_than_half_is_refused_without_force() {
 }
 
 #[test]
+fn a_feed_that_was_signed_earlier_is_refused_without_force() {
+    let publisher = Publisher::new();
+    let site = Site::new(&format!("{FEED}key = \"{}\"\n", publisher.key()));
+    let write = |comment: &str| {
+        site.write("f.txt", lines(10));
+        site.write("f.txt.minisig", publisher.sign(lines(10).as_bytes(), comment));
+    };
+    write("timestamp:1790000000");
+    let before = start(&site).unwrap();
+    for (comment, said) in [
+        (
+            "timestamp:1780000000",
+            "f.txt was signed at 2026-05-28T20:26:40Z, and the one in force at 2026-09-21T14:13:20Z: this is an older one",
+        ),
+        (
+            "no time at all",
+            "f.txt was signed at a time that it does not say, and the one in force at 2026-09-21T14:13:20Z",
+        ),
+    ] {
+        write(comment);
+        let refused = site.load_after(Some(&before)).unwrap_err();
+        assert!(refused[0].contains(said), "{refused:?}");
+        // After a restart the state directory remembers.
+        let restarted = start(&site).unwrap();
+        assert!(restarted.feeds[0].trouble.as_ref().is_some_and(|t| t.contains("older one")), "{comment}");
+    }
+    let feeds = Feeds { update: Some("f"), force: true, ..Feeds::default() };
+    let forced = site.load_with(&LoadRequest { previous: Some(&before), feeds, ..LoadRequest::default() });
+    assert_eq!(forced.unwrap().feeds[0].used, 10);
+    for newer in ["timestamp:1790000000", "timestamp:1790000001"] {
+        write(newer);
+        assert_eq!(site.load_after(Some(&before)).unwrap().feeds[0].used, 10, "{newer}");
+    }
+}
+
+#[test]
 fn after_a_restart_the_last_good_copy_takes_the_place_of_a_worse_file() {
     let site = Site::new(FEED);
     site.write("f.txt", lines(10));
