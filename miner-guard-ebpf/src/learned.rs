@@ -37,15 +37,15 @@ pub fn denied(address: &Address, cgroup: u64) -> Option<Answer> {
     }
 }
 
-/// Whether the first payload to this address is worth a look, whoever sends it.
+/// By which rule the address is suspect, whoever goes there; `None` if it is not.
 #[inline(always)]
-pub fn suspect(address: &Address) -> bool {
-    let Some(filter) = LEARNED_FILTER.get(0) else { return false };
+pub fn suspect(address: &Address) -> Option<Answer> {
+    let filter = LEARNED_FILTER.get(0)?;
     if filter.any_suspect == 0 {
-        return false;
+        return None;
     }
     let address = words(address);
-    is_set(&filter.suspect, bit(&address)) && row(address, SUSPECT).is_some()
+    if is_set(&filter.suspect, bit(&address)) { row(address, SUSPECT) } else { None }
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     os::unix::net::UnixStream,
     sync::Arc,
     thread::JoinHandle,
@@ -15,9 +15,9 @@ use miner_guard_tests::{
     cgroup::Cgroup,
     guard::{Guard, Post},
     listener::Listener,
-    route::{Attempt, Route},
+    route::{Attempt, Route, client_hello},
     sandbox::SECOND_V6_LOOPBACK,
-    work,
+    work::{self, Waiting},
 };
 use serde_json::Value;
 
@@ -29,6 +29,8 @@ pub fn cases() -> Vec<Trial> {
         case("a_learned_address_survives_a_reload_and_is_forgotten_by_one_command", reload_and_forget),
         case("in_audit_a_learned_address_is_told_and_stays_open", audit),
         case("a_name_that_no_rule_denies_teaches_nothing", innocent),
+        case("a_learned_address_is_denied_to_raw_sockets_and_to_what_was_connected_before", connected_before),
+        case("tls_without_a_name_to_where_a_denied_name_led_is_told", nameless),
     ]
 }
 
@@ -202,6 +204,59 @@ fn audit() -> Result<Done> {
     ensure!(site.attempt(Route::Tcp)? == Attempt::Through, "audit stops nothing");
     let told = site.guard.wait_event(|e| e["event"]["action"] == "connection-would-be-denied")?;
     ensure!(told["miner_guard"]["reason"] == "learned", "{told}");
+    Ok(Done::Passed)
+}
+
+fn connected_before() -> Result<Done> {
+    let mut site = Site::new("enforce")?;
+    let listener = TcpListener::bind((SECOND_V6_LOOPBACK, 0))?;
+    let near = Waiting::on(&site.cgroup, listener.local_addr()?, b"")?;
+    let (mut far, _) = listener.accept()?;
+    // Its packets are judged before: what passed must not pass for ever.
+    let kept = Listener::that_keeps((SECOND_V6_LOOPBACK, 0).into())?;
+    let held = Route::TcpBefore.start(&site.cgroup, kept.address())?;
+    let raw = site.attempt(Route::RawV6)?;
+    ensure!(raw == Attempt::Through, "before the question: {raw}");
+    site.ask("www.fine.example")?;
+    site.learned()?;
+    let raw = site.attempt(Route::RawV6)?;
+    ensure!(raw.is_denied(), "a raw socket: {raw}");
+    let held = held.finish()?;
+    ensure!(held.is_stopped(), "what was connected before: {held}");
+    if miner_guard_tests::case::in_vm() {
+        return Ok(Done::Passed);
+    }
+    let port = listener.local_addr()?.port();
+    let told = site
+        .guard
+        .wait_event(|e| e["event"]["action"] == "connection-closed" && e["destination"]["port"] == port)?;
+    ensure!(told["miner_guard"]["reason"] == "learned" && told["rule"]["id"] == "pools", "{told}");
+    // Fails when it is gone already.
+    let _ = far.write_all(b"!");
+    let ended = near.end()?;
+    ensure!(ended.errno == libc::ECONNABORTED, "{ended:?}");
+    Ok(Done::Passed)
+}
+
+fn nameless() -> Result<Done> {
+    let mut site = Site::new("enforce")?;
+    let hello = client_hello("");
+    let listener = TcpListener::bind((SECOND_V6_LOOPBACK, 0))?;
+    let to = listener.local_addr()?;
+    let say = |cgroup: &Cgroup| work::say(cgroup, to, &hello, hello.len());
+    say(&site.cgroup)?;
+    let asker = site.cgroup.below()?;
+    work::ask(&asker, SERVER.parse()?, "www.fine.example")?;
+    site.learned()?;
+    ensure!(site.guard.events()?.is_empty(), "told before it was suspect");
+    say(&site.cgroup)?;
+    let told = site.guard.wait_event(|e| e["destination"]["port"] == to.port())?;
+    ensure!(
+        told["event"]["action"] == "connection-alerted"
+            && told["miner_guard"]["reason"] == "no-server-name"
+            && told["rule"]["id"] == "pools",
+        "{told}"
+    );
     Ok(Done::Passed)
 }
 

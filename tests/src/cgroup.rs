@@ -29,6 +29,13 @@ impl Cgroup {
         Ok(Self { dir })
     }
 
+    /// Makes one below it.
+    pub fn below(&self) -> Result<Self> {
+        let dir = self.dir.join(scratch::unique());
+        fs::create_dir(&dir).with_context(|| format!("cannot create the cgroup {}", dir.display()))?;
+        Ok(Self { dir })
+    }
+
     /// Its directory, as `--cgroup` takes it.
     pub fn path(&self) -> &Path {
         &self.dir

@@ -5,13 +5,15 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::unix::ffi::OsStrExt as _,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::cgroup::Cgroup;
+use crate::{cgroup::Cgroup, sys};
 
 /// The hidden first argument.
 const ARGUMENT: &str = "--work";
@@ -107,6 +109,74 @@ pub fn say(cgroup: &Cgroup, to: SocketAddr, payload: &[u8], piece: usize) -> Res
     Ok(())
 }
 
+/// A process with a connection on which it waits for an answer.
+pub struct Waiting {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+}
+
+/// How the wait for an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What read() gave: 0, or the errno.
+    pub errno: i32,
+    /// From when its connection stood and its payload was sent.
+    pub after: Duration,
+}
+
+impl Waiting {
+    /// Starts it in `cgroup`, connects it, and has it send `payload`.
+    pub fn on(cgroup: &Cgroup, to: SocketAddr, payload: &[u8]) -> Result<Self> {
+        Self::start(Path::new("/proc/self/exe"), cgroup, "wait", to, payload)
+    }
+
+    /// The same by a copy of this program, and without a payload.
+    pub fn by(copy: &Path, cgroup: &Cgroup, to: SocketAddr) -> Result<Self> {
+        Self::start(copy, cgroup, "wait", to, b"")
+    }
+
+    /// The same in a network namespace of its own, where it is its own peer too.
+    pub fn elsewhere(cgroup: &Cgroup, to: SocketAddr) -> Result<Self> {
+        Self::start(Path::new("/proc/self/exe"), cgroup, "wait-elsewhere", to, b"")
+    }
+
+    fn start(program: &Path, cgroup: &Cgroup, what: &str, to: SocketAddr, payload: &[u8]) -> Result<Self> {
+        let mut command = cgroup.command(program)?;
+        command.args([ARGUMENT, what, &to.to_string()]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        child.stdin.take().context("no stdin")?.write_all(payload)?;
+        let mut stdout = BufReader::new(child.stdout.take().context("no stdout")?);
+        let mut said = String::new();
+        stdout.read_line(&mut said)?;
+        ensure!(said == "connected\n", "it did not connect: {said}");
+        Ok(Self { child, stdout })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until its wait is over.
+    pub fn end(mut self) -> Result<Answered> {
+        let mut said = String::new();
+        self.stdout.read_line(&mut said)?;
+        let mut numbers = said.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(errno)), Some(Ok(ms))) = (numbers.next(), numbers.next()) else {
+            anyhow::bail!("it said nothing of its end: {said}");
+        };
+        Ok(Answered { errno: i32::try_from(errno)?, after: Duration::from_millis(ms) })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// One process that asks a name server about a name and waits for the answer.
 pub fn ask(cgroup: &Cgroup, server: SocketAddr, name: &str) -> Result<()> {
     let mut command = cgroup.command("/proc/self/exe")?;
@@ -161,6 +231,22 @@ pub fn serve() -> bool {
                 std::process::exit(i32::from(said.is_err()));
             }
         }
+        Some("wait") => {
+            if let Some(to) = addresses.first() {
+                serve_wait(*to, None);
+            }
+        }
+        Some("wait-elsewhere") => {
+            let there = || {
+                sys::unshare(libc::CLONE_NEWNET)?;
+                sys::net::loopback_up()?;
+                std::net::TcpListener::bind(addresses.first().copied().ok_or(io::ErrorKind::InvalidInput)?)
+            };
+            match there() {
+                Ok(peer) => peer.local_addr().map_or((), |to| serve_wait(to, Some(&peer))),
+                Err(error) => println!("no network namespace: {error}"),
+            }
+        }
         Some("ask") => {
             if let (Some(server), Some(name)) =
                 (addresses.first(), rest.last().and_then(|name| name.to_str()))
@@ -198,6 +284,31 @@ fn serve_say(to: SocketAddr, piece: usize) -> io::Result<()> {
     // Each piece is a segment of its own.
     stream.set_nodelay(true)?;
     payload.chunks(piece).try_for_each(|part| stream.write_all(part))
+}
+
+/// `peer` accepts the connection, where nobody else does.
+fn serve_wait(to: SocketAddr, peer: Option<&std::net::TcpListener>) {
+    let opened = || {
+        let mut payload = Vec::new();
+        io::stdin().read_to_end(&mut payload)?;
+        let mut stream = std::net::TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(crate::PATIENCE))?;
+        let kept = peer.map(std::net::TcpListener::accept).transpose()?;
+        println!("connected");
+        // Nobody may read any more: then nobody waits for the answer either.
+        let sent = stream.write_all(&payload);
+        let start = Instant::now();
+        let outcome = sent.and_then(|()| stream.read(&mut [0]));
+        drop(kept);
+        Ok::<_, io::Error>((outcome, start.elapsed()))
+    };
+    match opened() {
+        Ok((outcome, after)) => {
+            let errno = outcome.map_or_else(|e| e.raw_os_error().unwrap_or(-1).unsigned_abs(), |_| 0);
+            println!("{errno} {}", after.as_millis());
+        }
+        Err(error) => println!("not connected: {error}"),
+    }
 }
 
 /// Until stdin ends.

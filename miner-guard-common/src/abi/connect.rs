@@ -12,6 +12,8 @@ byte_enum! {
         Sendmsg = 1 => "sendmsg",
         /// A packet on its way out
         Egress = 2 => "egress",
+        /// None: the daemon found the connection open
+        Open = 3 => "open",
     }
 }
 

@@ -149,6 +149,29 @@ extern "C" fn mg_learned(high: u64, low: u64, cgroup: u64) -> u64 {
     answer().unwrap_or(0)
 }
 
+/// What a ClientHello without a readable name deserves at a destination: `None` but where only pools are called.
+#[inline(always)]
+pub fn nameless(to: &Destination) -> Option<Listed> {
+    let (high, low) = to.address.halves();
+    Listed::from_bits(mg_nameless(high, low, to.port.into()))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn mg_nameless(high: u64, low: u64, port: u64) -> u64 {
+    let answer = || {
+        let generation = Generation::current()?;
+        let header = Header::read(&generation)?;
+        let listed = match learned::suspect(&Address::from_halves(high, low)) {
+            None => table::port(&generation, &header, port as u16)?,
+            Some(suspect) => suspect,
+        };
+        let answer = Answer { verdict: Verdict::Alert, reason: Reason::NoServerName, ..listed };
+        Some(Listed::pack(&answer, Details::read(&generation)?.generation()))
+    };
+    answer().unwrap_or(0)
+}
+
 /// Whether a destination is protected or allowed, whatever is listed for it.
 #[inline(always)]
 pub fn protected(to: &Destination) -> bool {

@@ -4,10 +4,11 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, PoisonError},
+    time::{Duration, Instant},
 };
 
 use miner_guard_common::abi::{
-    learned::{EVERYONE, LearnedValue},
+    learned::{EVERYONE, LearnedValue, SUSPECT},
     verdict::{Mode, Reason, Verdict},
 };
 
@@ -32,6 +33,9 @@ use crate::{
     policy::learned::{Cause, Learned, Lesson, Row, Shown, Whom, canonical},
 };
 
+/// Between two generations for the sake of what was learned.
+const RENEWED: Duration = Duration::from_secs(1);
+
 /// The memory of learned addresses, and the kernel's table of them.
 pub struct Learner {
     memory: Learned,
@@ -39,18 +43,34 @@ pub struct Learner {
     /// What the kernel's table holds.
     held: BTreeMap<(IpAddr, u64), Row>,
     names: SharedLearned,
+    /// More is denied than sockets were judged by.
+    denies_more: bool,
+    /// When they were last judged anew.
+    renewed: Option<Instant>,
 }
 
 impl Learner {
     /// Of an instance that was just loaded: nothing is learned yet.
     pub fn open(instance: &Instance) -> Result<Self, KernelError> {
         let table = LearnedTable::open(instance)?;
-        Ok(Self { memory: Learned::default(), table, held: BTreeMap::new(), names: SharedLearned::default() })
+        Ok(Self {
+            memory: Learned::default(),
+            table,
+            held: BTreeMap::new(),
+            names: SharedLearned::default(),
+            denies_more: false,
+            renewed: None,
+        })
     }
 
     /// What led to each address, for events.
     pub fn names(&self) -> SharedLearned {
         Arc::clone(&self.names)
+    }
+
+    /// What is denied to whom, and what is suspect.
+    pub fn rows(&self) -> BTreeMap<(IpAddr, u64), Row> {
+        self.memory.rows()
     }
 
     /// Brings the kernel's table, and what events say, to what is remembered.
@@ -84,6 +104,7 @@ impl Learner {
             .collect();
         drop(names);
         let done = self.table.apply(&changes, rows.keys().map(|(a, c)| key(*a, *c)));
+        self.denies_more |= rows.keys().any(|k| k.1 != SUSPECT && !self.held.contains_key(k));
         // What the kernel refused is tried again when something changes; it is an error of the table, not of the row.
         self.held = rows;
         done
@@ -181,6 +202,21 @@ impl Guard {
             tracing::warn!("{e}");
             self.teller.lose("learned-table", 1);
         }
+        self.judge_anew();
+    }
+
+    /// When more is denied: ends what is open to it, and has the egress hook judge every socket anew, which it does for each
+    /// generation. Not more than once a second: a generation is as large as the policy.
+    fn judge_anew(&mut self) {
+        let due = self.learner.renewed.is_none_or(|at| at.elapsed() >= RENEWED);
+        if !self.learner.denies_more || !due {
+            return;
+        }
+        (self.learner.denies_more, self.learner.renewed) = (false, Some(Instant::now()));
+        if let Err(e) = self.next_generation(|_| ()) {
+            tracing::warn!("sockets that were judged before are not judged anew: {e}");
+        }
+        self.sweep();
     }
 
     /// Once a second: what has ended goes.
@@ -188,6 +224,7 @@ impl Guard {
         if self.learner.memory.expire(now) {
             self.sync_learned();
         }
+        self.judge_anew();
     }
 
     /// After a reload.

@@ -2,11 +2,12 @@
 //!
 //! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files, [`watch`] at
 //! running programs and [`answers`] at what name servers say, on threads of their own; [`learned`] keeps what names and
-//! miners led to; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
+//! miners led to; [`closing`] ends connections that are open to what is denied; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
 //! the kernel tables.
 
 mod answers;
 mod cases;
+mod closing;
 mod control;
 mod feeds;
 mod found;
@@ -112,7 +113,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         let _ = inspected.send(i);
     };
     let (feed_news, mut heard) = mpsc::unbounded_channel();
-    let (mut guard, ring) = Guard::start(options, hub.clone(), report, feed_news)?;
+    let (sweeping, mut swept) = mpsc::unbounded_channel();
+    let closer = closing::Closer::start(move |s| sweeping.send(s).is_ok())
+        .map_err(|e| DaemonError::Io("starting the closing threads", e))?;
+    let (mut guard, ring) = Guard::start(options, hub.clone(), report, feed_news, closer)?;
     let (found, mut findings) = mpsc::unbounded_channel();
     guard.watch(move |f| {
         // As above.
@@ -132,6 +136,7 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
     // Absent systemd is not an error.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
 
+    guard.sweep();
     memory::give_back();
 
     let mut tick = interval(Duration::from_secs(1));
@@ -161,6 +166,10 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
             }
             Some(led) = answers.recv() => {
                 guard.led(&led);
+                guard.flush();
+            }
+            Some(swept) = swept.recv() => {
+                guard.swept(swept);
                 guard.flush();
             }
             Some((command, answer)) = asked.recv() => {

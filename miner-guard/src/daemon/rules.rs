@@ -177,6 +177,7 @@ impl RuleNames for RuleBook {
             feed: (info.source == RuleSource::Feed).then(|| info.id.clone()),
             indicator: None,
             provenance: None,
+            class: (info.source == RuleSource::Feed).then(|| info.class.name()),
             action: info.action,
         };
         let Some(met) = met else { return Some(plain) };

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     DaemonError, RunOptions,
     answers::{self, Answered, SharedPolicy},
+    closing::Closer,
     feeds::{Feeds, News},
     found,
     inspect::{Inspected, Inspectors, SharedRules},
@@ -45,6 +46,7 @@ use crate::{
         preflight::Preflight,
         ring::Ring,
         runtime::Runtime,
+        sockets,
         tables::Tables,
     },
     policy::{
@@ -79,6 +81,7 @@ pub struct Guard {
     pub(super) runtime: Option<Runtime>,
     pub(super) watching: Option<Watch>,
     pub(super) learner: Learner,
+    pub(super) closer: Closer,
     names: SharedPolicy,
     scratch: Scratch,
     instance: Instance,
@@ -92,6 +95,7 @@ impl Guard {
         hub: Hub,
         report: impl Fn(Inspected) + Send + Clone + 'static,
         feed_news: UnboundedSender<News>,
+        closer: Closer,
     ) -> Result<(Self, Ring), DaemonError> {
         let preflight = Preflight::look(&options.pin_dir, true)?;
         let pins = Pins::at(&options.pin_dir);
@@ -161,6 +165,7 @@ impl Guard {
             runtime,
             watching: None,
             learner,
+            closer,
             names,
             scratch,
             instance,
@@ -211,6 +216,7 @@ impl Guard {
         // Listed files and allowed programs may differ: every file is asked anew.
         self.tables.forget_files()?;
         self.apply_file_rules();
+        self.sweep();
         memory::give_back();
         Ok(())
     }
@@ -294,6 +300,9 @@ impl Guard {
                 Ok(how) => format!("proven: {how}"),
                 Err(why) => format!("not proven: {why}"),
             });
+        }
+        if let Err(why) = sockets::prove() {
+            evidence.push(format!("connections that are open already are not ended: {why}"));
         }
         let message = format!(
             "guarding {} in {} mode, {} rules",

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use jiff::Timestamp;
 use miner_guard_common::abi::{
     file::{FileId, FileVerdict},
+    policy as layout,
     record::{FLOOD_WINDOW_NS, Loss},
     verdict::{Mode, Reason, Verdict},
 };
@@ -93,7 +94,7 @@ impl Teller {
     }
 
     /// Offers a record for telling.
-    fn offer(&mut self, record: Record) {
+    pub(super) fn offer(&mut self, record: Record) {
         if let Some(e) = self.aggregator.offer(record, monotonic_ns()) {
             self.emit(&e, None);
         }
@@ -177,7 +178,12 @@ impl Guard {
                     tracing::debug!(pid = lost.head.pid, "not inspected: too many programs wait");
                 }
             }
-            r => self.teller.offer(r),
+            r => {
+                if let Record::Packet(p) = &r {
+                    self.reset(p);
+                }
+                self.teller.offer(r);
+            }
         }
     }
 
@@ -295,24 +301,33 @@ impl Guard {
         self.teller.flush();
     }
 
-    /// Changes the mode; the tables stay as they are.
-    pub(super) fn change_mode(&mut self, mode: Mode) -> Result<bool, crate::kernel::KernelError> {
-        use miner_guard_common::abi::policy::{detail, set_mode};
-        if mode == self.mode {
-            return Ok(false);
-        }
+    /// Puts a copy of the generation in force in its place, with another number and an edited head.
+    pub(super) fn next_generation(
+        &mut self,
+        edit: impl FnOnce(&mut layout::Block),
+    ) -> Result<(), crate::kernel::KernelError> {
         let next = self.generation + 1;
         self.tables.republish(|blocks| {
             if let [head, details, ..] = blocks {
-                set_mode(head, mode);
-                details.set_long(detail::GENERATION, next);
+                edit(head);
+                details.set_long(layout::detail::GENERATION, next);
             }
         })?;
-        let before = std::mem::replace(&mut self.mode, mode);
         self.generation = next;
         self.teller.same_policy(next);
+        Ok(())
+    }
+
+    /// Changes the mode; the tables stay as they are.
+    pub(super) fn change_mode(&mut self, mode: Mode) -> Result<bool, crate::kernel::KernelError> {
+        if mode == self.mode {
+            return Ok(false);
+        }
+        self.next_generation(|head| layout::set_mode(head, mode))?;
+        let before = std::mem::replace(&mut self.mode, mode);
         self.teller.cases.set(self.policy.settings.case);
         self.news(Action::ModeChanged, format!("{} → {}", before.name(), mode.name()), Vec::new());
+        self.sweep();
         Ok(true)
     }
 }

@@ -104,6 +104,16 @@ impl Decision {
         }
     }
 
+    /// The same, of a thread that has this command name.
+    #[must_use]
+    pub fn named(mut self, comm: &[u8]) -> Self {
+        let room = self.comm.len() - 1;
+        for (to, from) in self.comm[..room].iter_mut().zip(comm) {
+            *to = *from;
+        }
+        self
+    }
+
     /// Command name of the thread, up to its NUL. Chosen by the process: hostile.
     #[must_use]
     pub fn comm(&self) -> &[u8] {

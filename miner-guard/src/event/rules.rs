@@ -14,6 +14,8 @@ pub struct RuleInfo {
     pub indicator: Option<String>,
     /// Where the indicator stands and who says so: `pool-ips.tsv:17, maltrail`.
     pub provenance: Option<String>,
+    /// What the feed's indicators are: `pool`, `doh`.
+    pub class: Option<&'static str>,
     /// What the rule asks for.
     pub action: Verdict,
 }

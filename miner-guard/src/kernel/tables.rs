@@ -114,6 +114,17 @@ impl Tables {
         })
     }
 
+    /// The generation in force, to be read elsewhere; it stays as it is when another comes into force.
+    pub fn image(&self) -> Result<Image, KernelError> {
+        let Some((image, blocks)) = &self.current else {
+            return Err(KernelError::Refused {
+                what: "reading the policy in force".into(),
+                why: "there is none yet".into(),
+            });
+        };
+        Mapped::new(image, *blocks).map(Image)
+    }
+
     /// Records a file with consequences: stopped, exempt, or a loader.
     pub fn set_file(&mut self, id: &FileId, verdict: &FileVerdict) -> Result<(), KernelError> {
         insert(&mut self.files, id, verdict, "recording a file's verdict")
@@ -208,7 +219,23 @@ fn insert(
     map.insert(key, value, 0).map_err(|e| KernelError::refused(what, e))
 }
 
+/// A generation that is or was in force.
+#[derive(Debug)]
+pub struct Image(Mapped);
+
+impl Image {
+    /// Its blocks.
+    pub fn blocks(&self) -> &[Block] {
+        // SAFETY: the mapping is `len` bytes of the kernel's array and lives as long as `self`. Nobody writes to an image
+        // once it is published, and only published ones come here.
+        let bytes = unsafe { std::slice::from_raw_parts(self.0.memory.as_ptr(), self.0.len) };
+        // A page-aligned, whole number of blocks: the cast cannot fail.
+        <[Block]>::ref_from_bytes(bytes).unwrap_or_default()
+    }
+}
+
 /// An image's memory while it is being filled, before any hook can see it.
+#[derive(Debug)]
 struct Mapped {
     memory: MmapRaw,
     len: usize,

@@ -17,6 +17,7 @@ use crate::event::{
 use jiff::{Timestamp, tz::TimeZone};
 use miner_guard_common::{
     abi::{
+        connect::Op,
         exec::FROM_LSM,
         packet::Subject,
         verdict::{Mode, Reason, Verdict},
@@ -72,6 +73,7 @@ fn told(bytes: &[u8], source: Source, finding: Option<&Finding>) -> Event {
         feed: Some("builtin".into()),
         indicator: Some("192.0.2.5".into()),
         provenance: Some("pool-ips.tsv:17, maltrail".into()),
+        class: Some("pool"),
         action: Verdict::Deny,
     });
     Event::of_record(Told {
@@ -90,6 +92,12 @@ fn connect(verdict: Verdict, reason: Reason, mode: Mode, enforced: bool) -> Even
     let mut raw = samples::connect("192.0.2.5:3333");
     (raw.head.verdict, raw.head.reason) = (verdict as u8, reason as u8);
     (raw.head.mode, raw.head.enforced) = (mode as u32, enforced.into());
+    told(raw.as_bytes(), source(), None)
+}
+
+fn open(mode: Mode, enforced: bool) -> Event {
+    let mut raw = samples::connect("192.0.2.5:3333");
+    (raw.head.mode, raw.head.enforced, raw.op) = (mode as u32, enforced.into(), Op::Open as u8);
     told(raw.as_bytes(), source(), None)
 }
 
@@ -133,6 +141,7 @@ fn learned() -> Event {
         feed: Some("builtin".into()),
         indicator: None,
         provenance: None,
+        class: Some("pool"),
         action: Verdict::Deny,
     };
     let news = LearnedNews {
@@ -202,6 +211,9 @@ fn one_of_each() -> Vec<Event> {
         connect(Deny, Reason::Address, Audit, false),
         connect(Alert, Reason::Port, Enforce, false),
         connect(Deny, Reason::Address, Enforce, false),
+        open(Enforce, true),
+        open(Audit, false),
+        open(Enforce, false),
         connect(Allow, Reason::Protected, Enforce, false),
         packet(Subject::DnsQuestion, "pool.example", Deny, Enforce, true),
         packet(Subject::DnsQuestion, "pool.example", Deny, Audit, false),

@@ -9,7 +9,7 @@ use crate::sys;
 pub const NAME: &str = "pool.example";
 
 /// What a miner says first. No job comes of it: whoever listens only closes in the end.
-const OPENING: &[u8] =
+pub const OPENING: &[u8] =
     b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"cpuminer/2.5.1\"]}\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"worker\",\"x\"]}\n";
 
 pub fn dns_udp(to: SocketAddr) -> io::Result<()> {
@@ -94,8 +94,8 @@ fn question(name: &str, edns: bool) -> Vec<u8> {
     out
 }
 
-/// The opening of TLS 1.3 with a server name.
-fn client_hello(name: &str) -> Vec<u8> {
+/// The opening of TLS 1.3 with a server name; without one if it is empty.
+pub fn client_hello(name: &str) -> Vec<u8> {
     let name_len = name.len() as u16;
     // Extension 0: a list of one entry of type 0.
     let mut extensions = vec![0, 0];
@@ -105,6 +105,9 @@ fn client_hello(name: &str) -> Vec<u8> {
     extensions.push(0);
     extensions.extend(name_len.to_be_bytes());
     extensions.extend(name.as_bytes());
+    if name.is_empty() {
+        extensions.clear();
+    }
     // Extension 43: TLS 1.3.
     extensions.extend([0, 43, 0, 3, 2, 3, 4]);
     // Version, random, no session, one cipher, no compression.

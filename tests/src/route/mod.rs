@@ -21,7 +21,7 @@ use std::{
 };
 
 pub use attempt::Attempt;
-pub use content::NAME;
+pub use content::{NAME, OPENING, client_hello};
 pub use process::{Started, serve};
 
 /// What closes a route, where the guard has it. This is the table of what must be stopped: a route whose closer is in

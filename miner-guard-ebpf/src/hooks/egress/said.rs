@@ -7,7 +7,7 @@ use miner_guard_common::{
         verdict::{Reason, Verdict},
     },
     parse::stratum::Role,
-    table::{self, Answer, Details, Header},
+    table::{Address, Answer, Destination, Details},
 };
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     policy::{
         Generation,
         packets::{STALE, UNSURE},
-        questions::Listed,
+        questions::{self, Listed},
     },
     sockets,
     verdict::packed,
@@ -75,17 +75,12 @@ fn named(packet: Packet) -> u64 {
     }
 }
 
-/// A ClientHello without a readable name is evidence where only pools are called.
+/// A ClientHello without a readable name is evidence where only pools are called, and where a denied name led somebody.
 #[inline(always)]
 fn nameless(packet: Packet) -> u64 {
     let Some(flow) = Flow::read(packet) else { return 0 };
-    let Some(generation) = Generation::current() else { return 0 };
-    let (Some(header), Some(details)) = (Header::read(&generation), Details::read(&generation)) else {
-        return 0;
-    };
-    let Some(listed) = table::port(&generation, &header, flow.port) else { return 0 };
-    let answer = Answer { rule: listed.rule, verdict: Verdict::Alert, reason: Reason::NoServerName };
-    Listed::of(&answer, details.generation()).bits()
+    let to = Destination { address: Address::from_halves(flow.high, flow.low), port: flow.port };
+    questions::nameless(&to).map_or(0, Listed::bits)
 }
 
 /// A mining protocol was recognised.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::control::{Attachment, HookState},
-    kernel::{canary::Proof, hooks::HOOKS, load::State, pins::Pins, preflight::Preflight},
+    kernel::{canary::Proof, hooks::HOOKS, load::State, pins::Pins, preflight::Preflight, sockets},
     sinks::text::colour::{Colour, Tone},
 };
 
@@ -29,6 +29,8 @@ struct Diagnosis {
     hooks: Vec<HookState>,
     connect: Half,
     exec: Half,
+    /// Whether connections that are open already can be ended.
+    open: Half,
     /// What else to look after.
     notes: Vec<String>,
 }
@@ -78,6 +80,10 @@ fn diagnose(global: &Global, preflight: Preflight, states: trial::States, proof:
         hooks: states.into_iter().map(|(hook, state)| hook_state(hook.name, hook.without, state)).collect(),
         connect: proof.connect.into(),
         exec: proof.exec.into(),
+        open: sockets::prove()
+            .map(|()| "sock_diag ended a socket of the doctor's own".to_owned())
+            .map_err(|e| e.to_string())
+            .into(),
         notes: notes.into_iter().collect(),
     }
 }
@@ -108,6 +114,7 @@ fn text(d: &Diagnosis, colour: Colour) -> String {
         vec![plain("cgroups"), plain(&d.cgroup_root)],
         vec![plain("connect"), half(&d.connect)],
         vec![plain("exec"), half(&d.exec)],
+        vec![plain("open"), half(&d.open)],
     ];
     for note in &d.notes {
         head.push(vec![plain("note"), toned(note, Tone::Attention)]);
@@ -133,6 +140,7 @@ mod tests {
             ],
             connect: Ok("denied with EPERM".to_owned()).into(),
             exec: Err("it ran".to_owned()).into(),
+            open: Ok("ended".to_owned()).into(),
             notes: vec!["old pins".into()],
         }
     }
@@ -149,6 +157,7 @@ GPU       no GPU
 cgroups   /sys/fs/cgroup
 connect   proven: denied with EPERM
 exec      NOT PROVEN: it ran
+open      proven: ended
 note      old pins
 hooks
   connect4  attached

@@ -44,6 +44,12 @@ actions! {
     ConnectionAlerted => "connection-alerted", "alert", "alert", &["network"], &["connection", "allowed"], Some("success");
     /// Enforce wanted to stop it and could not, at this hook.
     ConnectionNotStopped => "connection-not-stopped", "NOT STOPPED", "alert", &["network"], &["connection", "allowed"], Some("success");
+    /// A connection that was open before it was denied was ended: its program got an error, its peer a reset.
+    ConnectionClosed => "connection-closed", "CLOSE", "alert", &["network"], &["connection", "end", "denied"], Some("failure");
+    /// Audit: enforce would have ended it.
+    ConnectionWouldBeClosed => "connection-would-be-closed", "would close", "alert", &["network"], &["connection", "allowed"], Some("success");
+    /// Enforce wanted to end it, and this kernel cannot; what is sent on it is dropped.
+    ConnectionNotClosed => "connection-not-closed", "NOT CLOSED", "alert", &["network"], &["connection", "allowed"], Some("success");
     /// Listed, but exempt, protected or allowed.
     ConnectionAllowed => "connection-allowed", "allow", "event", &["network"], &["connection", "allowed"], Some("success");
     /// The question was not sent: the resolver's call failed.
@@ -106,6 +112,17 @@ impl Action {
             (_, true, _) => Self::ConnectionDenied,
             (_, false, Mode::Audit) => Self::ConnectionWouldBeDenied,
             (_, false, Mode::Enforce) => Self::ConnectionNotStopped,
+        }
+    }
+
+    /// Of a connection that was found open.
+    #[must_use]
+    pub const fn of_open(d: &Decision) -> Self {
+        match Self::of_connect(d) {
+            Self::ConnectionDenied => Self::ConnectionClosed,
+            Self::ConnectionWouldBeDenied => Self::ConnectionWouldBeClosed,
+            Self::ConnectionNotStopped => Self::ConnectionNotClosed,
+            other => other,
         }
     }
 

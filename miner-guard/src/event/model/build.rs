@@ -11,6 +11,7 @@ use crate::event::{
 use jiff::Timestamp;
 use miner_guard_common::{
     abi::{
+        connect::Op,
         packet::Subject,
         verdict::{Mode, Reason, Verdict},
     },
@@ -99,6 +100,7 @@ impl Event {
         let reason = finding.map_or(head.reason, |f| f.reason);
         let killed = finding.is_some_and(|f| f.killed);
         let action = match record {
+            Record::Connect(c) if c.op == Op::Open => Action::of_open(head),
             Record::Connect(_) => Action::of_connect(head),
             Record::Packet(p) => packet_action(p, killed),
             Record::Exec(e) => exec_action(e, verdict, killed),
@@ -109,12 +111,14 @@ impl Event {
             mode: Some(head.mode.name()),
             verdict: Some(verdict.name()),
             enforced: Some(head.enforced || killed),
-            stopped_by: match (head.enforced, killed) {
-                (true, _) => Some(StoppedBy::Kernel),
-                (false, true) => Some(StoppedBy::Daemon),
-                (false, false) => None,
+            stopped_by: match (head.enforced, killed, record) {
+                (true, _, Record::Connect(c)) if c.op == Op::Open => Some(StoppedBy::Daemon),
+                (true, ..) => Some(StoppedBy::Kernel),
+                (false, true, _) => Some(StoppedBy::Daemon),
+                (false, false, _) => None,
             },
             reason: Some(reason.name()),
+            indicator_class: rule.as_ref().and_then(|r| r.class).filter(|_| verdict != Verdict::Allow),
             op: Some(match record {
                 Record::Connect(c) => c.op.name(),
                 Record::Packet(_) => "egress",
@@ -245,6 +249,9 @@ fn exec_action(e: &ExecRecord, verdict: Verdict, killed: bool) -> Action {
     Action::of_exec(&asked, e.from_lsm())
 }
 
+/// Where a ClientHello without a readable name is told of.
+const NAMELESS_WHERE: &str = "on a port that pools use or to where a denied name led somebody";
+
 /// What a person can check of a packet, beyond its rule.
 fn packet_evidence(p: &PacketRecord) -> Option<String> {
     match (p.subject, p.spoken) {
@@ -255,11 +262,9 @@ fn packet_evidence(p: &PacketRecord) -> Option<String> {
             Role::Follower => format!("it follows the blocks of a coin's daemon ({})", dialect.name()),
         }),
         (Subject::NoServerName, _) if p.encrypted => {
-            Some("its TLS ClientHello encrypts the server name, on a port that pools use".to_owned())
+            Some(format!("its TLS ClientHello encrypts the server name, {NAMELESS_WHERE}"))
         }
-        (Subject::NoServerName, _) => {
-            Some("its TLS ClientHello names no server, on a port that pools use".to_owned())
-        }
+        (Subject::NoServerName, _) => Some(format!("its TLS ClientHello names no server, {NAMELESS_WHERE}")),
         _ => None,
     }
 }
@@ -361,6 +366,13 @@ fn message(
                 Action::ConnectionDenied => format!("was refused {to}"),
                 Action::ConnectionWouldBeDenied => format!("reached for {to}, which enforce would refuse"),
                 Action::ConnectionNotStopped => format!("reached {to}: it could not be refused here"),
+                Action::ConnectionClosed => format!("was cut off from {to}, to which it was connected"),
+                Action::ConnectionWouldBeClosed => {
+                    format!("is connected to {to}, which enforce would end")
+                }
+                Action::ConnectionNotClosed => {
+                    format!("stays connected to {to}: this kernel cannot end it, what it sends is dropped")
+                }
                 _ => format!("reached for {to}"),
             }
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub enum StoppedBy {
     /// A program in the kernel, before it happened.
     Kernel,
-    /// The daemon, after the file was identified.
+    /// The daemon: a process whose file was identified, a connection that was open already.
     Daemon,
 }
 
@@ -56,7 +56,10 @@ pub struct Guard {
     /// Which question decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// `connect`, `sendmsg`, `egress`, `exec`.
+    /// What the indicators of the feed are: `pool`, `doh`; absent for a rule of the site's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indicator_class: Option<&'static str>,
+    /// `connect`, `sendmsg`, `egress`, `open`, `exec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub op: Option<&'static str>,
     /// Generation of the policy that decided.

@@ -48,6 +48,7 @@ impl Event {
             mode: Some(head.mode.name()),
             verdict: Some(head.verdict.name()),
             reason: Some(Reason::Learned.name()),
+            indicator_class: rule.as_ref().and_then(|r| r.class),
             generation: Some(head.generation),
             process_gone: head.pid != 0 && source.gone,
             executable_deleted: source.executable_deleted,

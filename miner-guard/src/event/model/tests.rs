@@ -46,6 +46,7 @@ fn a_denied_connection_has_the_ecs_names_an_operator_searches_for() {
         feed: Some("builtin".into()),
         indicator: Some("192.0.2.5".into()),
         provenance: Some("pool-ips.tsv:17".into()),
+        class: Some("pool"),
         action: Verdict::Deny,
     });
     let host = Host { name: "node7".into() };
@@ -69,7 +70,7 @@ fn a_denied_connection_has_the_ecs_names_an_operator_searches_for() {
         "threat": {"indicator": {"type": "ipv4-addr", "name": "192.0.2.5", "ip": "192.0.2.5",
                                  "provider": "builtin", "description": "pool-ips.tsv:17"}},
         "miner_guard": {"mode": "enforce", "verdict": "deny", "enforced": true, "stopped_by": "kernel",
-                        "reason": "address", "op": "connect", "generation": 3, "cgroup_id": "99",
+                        "reason": "address", "indicator_class": "pool", "op": "connect", "generation": 3, "cgroup_id": "99",
                         "ancestry": [{"pid": 612, "name": "cron"}]},
     });
     assert_eq!(v, expect);

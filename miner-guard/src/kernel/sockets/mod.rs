@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::{fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _};
+use std::{collections::HashSet, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _};
 
 use rustix::{
     io::Errno,
@@ -34,6 +34,11 @@ pub enum SocketError {
         "this kernel cannot end a socket (CONFIG_INET_DIAG_DESTROY is not set): it stays open, and what it sends is dropped where the egress hook runs"
     )]
     CannotDestroy,
+    /// The kernel was built without it, or its module is not there.
+    #[error(
+        "this kernel cannot list its sockets (CONFIG_INET_TCP_DIAG is not set, or the module tcp_diag is missing): what is open stays open, and what it sends is dropped where the egress hook runs"
+    )]
+    CannotList,
     /// No such socket, or another one has its place.
     #[error("there is no such socket any more")]
     Gone,
@@ -71,35 +76,21 @@ impl Socket {
     }
 }
 
-/// All TCP and UDP sockets, IPv4 and IPv6, in the network namespace of a process, or of this one. A family or protocol
-/// that this kernel lacks has none.
+/// All sockets of a protocol, IPv4 and IPv6, in the network namespace of a process, or of this one.
 ///
 /// # Errors
-/// [`SocketError`]; among them that the process is gone.
-pub fn list(pid: Option<u32>) -> Result<Vec<Socket>, SocketError> {
+/// [`SocketError::CannotList`] where this kernel has no list of that protocol; others, among them that the process is gone.
+pub fn list(protocol: u8, pid: Option<u32>) -> Result<Vec<Socket>, SocketError> {
     within(pid, || {
-        let link = Link::open()?;
         let mut all = Vec::new();
-        for protocol in [TCP, UDP] {
-            for family in [wire::INET, wire::INET6] {
-                match link.dump(family, protocol, &mut all) {
-                    Ok(()) | Err(SocketError::Gone) => {}
-                    Err(e) => return Err(e),
-                }
-            }
+        let link = Link::open()?;
+        link.dump_v4(protocol, HELD, &mut all)?;
+        match link.dump(wire::INET6, protocol, HELD, &mut all) {
+            // IPv6 may be turned off.
+            Ok(()) | Err(SocketError::Gone) => Ok(all),
+            Err(e) => Err(e),
         }
-        Ok(all)
     })?
-}
-
-/// The sockets of this network namespace whose peer `matches`.
-///
-/// # Errors
-/// [`SocketError`]
-pub fn open_to(matches: impl Fn(SocketAddr) -> bool) -> Result<Vec<Socket>, SocketError> {
-    let mut all = list(None)?;
-    all.retain(|s| s.remote.port() != 0 && matches(s.remote));
-    Ok(all)
 }
 
 /// Ends a socket: its peer gets a reset, its process `ECONNABORTED`.
@@ -115,6 +106,63 @@ pub fn destroy(socket: &SocketId) -> Result<(), SocketError> {
             |_| {},
         )
     })?
+}
+
+/// The same for a socket that may be bound to an interface that is not known: by its cookie, which must be given.
+///
+/// # Errors
+/// Those of [`destroy`] and [`list`].
+pub fn destroy_wherever_bound(socket: &SocketId) -> Result<(), SocketError> {
+    match destroy(socket) {
+        Err(SocketError::Gone) => {}
+        done => return done,
+    }
+    let all = list(socket.protocol, socket.pid)?;
+    let found = all.iter().find(|s| Some(s.cookie) == socket.cookie && s.interface != 0);
+    destroy(&found.ok_or(SocketError::Gone)?.id(socket.pid))
+}
+
+/// Proves on a socket of this process's own, on loopback, that this kernel lists and ends sockets.
+///
+/// # Errors
+/// Why not.
+pub fn prove() -> Result<(), SocketError> {
+    let io = |e| SocketError::Io("making a socket to end", e);
+    let socket = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).map_err(io)?;
+    let own = socket.local_addr().map_err(io)?;
+    let mut all = Vec::new();
+    Link::open()?.dump_v4(TCP, 1 << LISTEN, &mut all)?;
+    let found = all.iter().find(|s| s.local == own).ok_or(SocketError::Gone)?;
+    destroy(&found.id(None))
+}
+
+/// A process in each network namespace in which some process runs; `None` for this one, which comes first. At most `most`,
+/// and whether these are all.
+#[must_use]
+pub fn namespaces(most: usize) -> (Vec<Option<u32>>, bool) {
+    let mut seen: HashSet<u64> = namespace(None).into_iter().collect();
+    let mut all = vec![None];
+    for pid in processes() {
+        // A process that is gone has no namespace any more.
+        let Ok(id) = namespace(Some(pid)) else { continue };
+        if !seen.insert(id) {
+            continue;
+        }
+        if all.len() >= most {
+            return (all, false);
+        }
+        all.push(Some(pid));
+    }
+    (all, true)
+}
+
+/// All processes.
+pub fn processes() -> impl Iterator<Item = u32> {
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
 /// The network namespace of a process, as a number; of this one for `None`.
@@ -151,6 +199,8 @@ fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<
 }
 
 const SEQUENCE: u32 = 1;
+/// States of sockets: all but those that are over and hold nothing open.
+const HELD: u32 = !(1 << TIME_WAIT);
 
 /// A socket to the kernel, for one question at a time.
 struct Link(OwnedFd);
@@ -167,9 +217,15 @@ impl Link {
         .map_err(|e| SocketError::Io("opening a socket to the kernel's socket diagnosis", e.into()))
     }
 
-    fn dump(&self, family: u8, protocol: u8, into: &mut Vec<Socket>) -> Result<(), SocketError> {
-        // Those that are over hold nothing open.
-        let states = !(1 << TIME_WAIT);
+    fn dump_v4(&self, protocol: u8, states: u32, into: &mut Vec<Socket>) -> Result<(), SocketError> {
+        self.dump(wire::INET, protocol, states, into).map_err(|e| match e {
+            SocketError::Gone => SocketError::CannotList,
+            e => e,
+        })
+    }
+
+    /// `states`: a bit each.
+    fn dump(&self, family: u8, protocol: u8, states: u32, into: &mut Vec<Socket>) -> Result<(), SocketError> {
         self.ask(&wire::dump(family, protocol, states, SEQUENCE), protocol, |s| into.push(s))
     }
 
@@ -210,15 +266,29 @@ mod tests {
         net::{TcpListener, TcpStream, UdpSocket},
     };
 
+    fn open_to(to: SocketAddr) -> Vec<Socket> {
+        let mut all = list(TCP, None).unwrap();
+        all.retain(|s| s.remote == to);
+        all
+    }
+
+    #[test]
+    fn this_namespace_comes_first_and_once() {
+        let (all, whole) = namespaces(4096);
+        assert!(whole && all[0].is_none());
+        assert!(all[1..].iter().all(|pid| namespace(*pid).ok() != namespace(None).ok()), "{all:?}");
+        assert_eq!(namespaces(1).0, [None]);
+    }
+
     #[test]
     fn an_open_connection_is_found_by_its_peer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = listener.local_addr().unwrap();
         let stream = TcpStream::connect(to).unwrap();
         let mine = stream.local_addr().unwrap();
-        let found = open_to(|a| a == to).unwrap();
+        let found = open_to(to);
         assert!(found.iter().any(|s| s.local == mine && s.protocol == TCP && s.inode != 0), "{found:?}");
-        let all = list(Some(std::process::id())).unwrap();
+        let all = list(TCP, Some(std::process::id())).unwrap();
         assert!(all.iter().any(|s| s.local == to && s.state == LISTEN));
     }
 
@@ -228,7 +298,8 @@ mod tests {
         let to: SocketAddr = "[::1]:9".parse().unwrap();
         socket.connect(to).unwrap();
         let mine = socket.local_addr().unwrap();
-        assert!(open_to(|a| a == to).unwrap().iter().any(|s| s.local == mine && s.protocol == UDP));
+        let all = list(UDP, None).unwrap();
+        assert!(all.iter().any(|s| s.local == mine && s.remote == to && s.protocol == UDP));
     }
 
     #[test]
@@ -237,7 +308,7 @@ mod tests {
         let to = listener.local_addr().unwrap();
         let (mut one, other) = (TcpStream::connect(to).unwrap(), TcpStream::connect(to).unwrap());
         let mine = one.local_addr().unwrap();
-        let found = open_to(|a| a == to).unwrap();
+        let found = open_to(to);
         let id = found.iter().find(|s| s.local == mine).unwrap().id(None);
         // Of another cookie it is another socket.
         let wrong = SocketId { cookie: Some(id.cookie.unwrap() ^ 1 << 60), ..id };
@@ -252,6 +323,6 @@ mod tests {
         assert_eq!(one.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         assert!(matches!(destroy(&id), Err(SocketError::Gone)));
         let still = other.local_addr().unwrap();
-        assert!(open_to(|a| a == to).unwrap().iter().any(|s| s.local == still && s.state == ESTABLISHED));
+        assert!(open_to(to).iter().any(|s| s.local == still && s.state == ESTABLISHED));
     }
 }

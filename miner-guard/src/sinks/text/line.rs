@@ -149,11 +149,13 @@ fn suppressed(e: &Event) -> Option<String> {
 const fn tone(a: Action) -> Tone {
     match a {
         Action::ConnectionDenied
+        | Action::ConnectionClosed
         | Action::QuestionDenied
         | Action::ExecDenied
         | Action::ProcessKilled
         | Action::PersistenceFound => Tone::Stopped,
         Action::ConnectionWouldBeDenied
+        | Action::ConnectionWouldBeClosed
         | Action::ConnectionAlerted
         | Action::QuestionWouldBeDenied
         | Action::QuestionAlerted
@@ -163,6 +165,7 @@ const fn tone(a: Action) -> Tone {
         | Action::CaseClassified
         | Action::AddressLearned => Tone::Attention,
         Action::ConnectionNotStopped
+        | Action::ConnectionNotClosed
         | Action::ExecNotStopped
         | Action::Mining
         | Action::RecordsLost

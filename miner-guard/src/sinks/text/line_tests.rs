@@ -20,6 +20,7 @@ fn event(raw: &impl AsBytes, source: Source, suppressed: u64, scope: Scope) -> E
         feed: None,
         indicator: None,
         provenance: Some("pool-ips.tsv:17".into()),
+        class: Some("pool"),
         action: Verdict::Deny,
     };
     let at = "2026-11-02T12:03:07.123Z".parse().unwrap();
