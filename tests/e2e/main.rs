@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cases;
+mod closed;
 mod commands;
 mod connect_routes;
 mod crash;
@@ -16,6 +17,7 @@ mod hostile_names;
 mod identification;
 mod learned;
 mod machine;
+mod malformed;
 mod miner;
 mod payloads;
 mod policy_swap;
@@ -24,13 +26,13 @@ mod runtime;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{busy, case, coverage, init, route, sandbox, work};
+use miner_guard_tests::{busy, case, coverage, init, malformed as malformed_packets, route, sandbox, work};
 
 fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if work::serve() || route::serve() || busy::serve() {
+    if work::serve() || route::serve() || malformed_packets::serve() || busy::serve() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -72,6 +74,8 @@ fn further_cases() -> Vec<Trial> {
         runtime::cases(),
         payloads::cases(),
         cases::cases(),
+        closed::cases(),
+        malformed::cases(),
     ]
     .into_iter()
     .flatten()

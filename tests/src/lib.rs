@@ -10,6 +10,7 @@
 //! | [`https`] | a publisher of feeds on loopback |
 //! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
+//! | [`malformed`] | packets that no honest program sends, and what became of them |
 //! | [`coverage`] | what each route came to, for docs/coverage.md |
 //! | [`route`] | every way of a program to reach an address, each in a process of its own |
 //! | [`busy`] | processes that keep a processor busy, with a miner's signature or without |
@@ -24,6 +25,7 @@ pub mod guard;
 pub mod https;
 pub mod init;
 pub mod listener;
+pub mod malformed;
 pub mod program;
 pub mod route;
 pub mod sandbox;
