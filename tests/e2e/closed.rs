@@ -31,6 +31,7 @@ pub fn cases() -> Vec<Trial> {
         case("a_connection_that_is_open_stays_for_whom_the_allowlist_names", exempt),
         case("a_mining_session_is_reset_within_a_second", || reset(OPENING)),
         case("a_denied_name_in_tls_is_reset_within_a_second", || reset(&client_hello(NAME))),
+        case("a_mining_session_in_another_network_namespace_is_reset_within_a_second", reset_elsewhere),
         case("in_audit_a_mining_session_is_not_reset", not_reset),
     ]
 }
@@ -171,7 +172,7 @@ fn ended_elsewhere() -> Result<Done> {
         return Ok(skipped);
     }
     let mut guard = post.start("enforce")?;
-    let near = Waiting::elsewhere(&cgroup, (DENIED, 0).into())?;
+    let near = Waiting::elsewhere(&cgroup, (DENIED, 0).into(), b"")?;
     post.write_policy(&policy())?;
     said(&post, &["policy", "reload"])?;
     let pid = near.pid();
@@ -227,6 +228,20 @@ fn reset(payload: &[u8]) -> Result<Done> {
         heard.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset),
         "the peer should get a reset: {heard:?}"
     );
+    Ok(Done::Passed)
+}
+
+fn reset_elsewhere() -> Result<Done> {
+    let cgroup = Cgroup::new()?;
+    let post = Post::at(&cgroup, NOTHING)?;
+    if let Some(skipped) = cannot(&post)? {
+        return Ok(skipped);
+    }
+    let guard = post.start("enforce")?;
+    let ended = Waiting::elsewhere(&cgroup, (OTHER, 0).into(), OPENING)?.end()?;
+    aborted(ended)?;
+    ensure!(ended.after < AT_ONCE, "it took {:?}", ended.after);
+    guard.stop()?;
     Ok(Done::Passed)
 }
 

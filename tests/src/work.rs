@@ -136,8 +136,8 @@ impl Waiting {
     }
 
     /// The same in a network namespace of its own, where it is its own peer too.
-    pub fn elsewhere(cgroup: &Cgroup, to: SocketAddr) -> Result<Self> {
-        Self::start(Path::new("/proc/self/exe"), cgroup, "wait-elsewhere", to, b"")
+    pub fn elsewhere(cgroup: &Cgroup, to: SocketAddr, payload: &[u8]) -> Result<Self> {
+        Self::start(Path::new("/proc/self/exe"), cgroup, "wait-elsewhere", to, payload)
     }
 
     fn start(program: &Path, cgroup: &Cgroup, what: &str, to: SocketAddr, payload: &[u8]) -> Result<Self> {
