@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Trial> {
         case("a_connection_that_is_open_is_ended_when_the_guard_comes", ended_at_the_start),
         case("a_connection_that_is_open_in_another_network_namespace_is_ended", ended_elsewhere),
         case("a_connection_that_is_open_stays_for_whom_the_allowlist_names", exempt),
+        case("a_connection_to_a_denied_port_is_ended_and_what_is_allowed_stays_open", allowed),
         case("a_mining_session_is_reset_within_a_second", || reset(OPENING)),
         case("a_denied_name_in_tls_is_reset_within_a_second", || reset(&client_hello(NAME))),
         case("a_mining_session_in_another_network_namespace_is_reset_within_a_second", reset_elsewhere),
@@ -201,6 +202,38 @@ fn exempt() -> Result<Done> {
     aborted(other.near.end()?)?;
     let answered = exempt.answer()?;
     ensure!(answered.errno == 0, "it is exempt: {answered:?}");
+    Ok(Done::Passed)
+}
+
+fn allowed() -> Result<Done> {
+    let cgroup = Cgroup::new()?;
+    let post = Post::at(&cgroup, NOTHING)?;
+    if let Some(skipped) = cannot(&post)? {
+        return Ok(skipped);
+    }
+    let mut guard = post.start("enforce")?;
+    let child = cgroup.below()?;
+    let exempt = Open::to(DENIED, &child)?;
+    let protected = Open::to(OTHER, &cgroup)?;
+    let port = Open::to(Ipv4Addr::LOCALHOST, &cgroup)?;
+    let name = |cgroup: &Cgroup| cgroup.path().file_name().unwrap_or_default().display().to_string();
+    post.write_policy(&format!(
+        "{NOTHING}[[rule]]\nid = \"new\"\nip = [\"{DENIED}\", \"{OTHER}\"]\naction = \"deny\"\n\
+         [[rule]]\nid = \"port\"\nport = [{}]\naction = \"deny\"\n\
+         [[allow]]\nip = [\"{OTHER}\"]\n\
+         [[allow]]\ncgroup = \"/{}/{}\"\n",
+        port.to.port(),
+        name(&cgroup),
+        name(&child),
+    ))?;
+    said(&post, &["policy", "reload"])?;
+    let event = guard.wait_event(|e| e["event"]["action"] == "connection-closed")?;
+    ensure!(port.is(&event) && event["miner_guard"]["reason"] == "port", "{event}");
+    aborted(port.near.end()?)?;
+    for (open, what) in [(exempt, "its cgroup is exempt"), (protected, "its peer is allowed")] {
+        let answered = open.answer()?;
+        ensure!(answered.errno == 0, "{what}: {answered:?}");
+    }
     Ok(Done::Passed)
 }
 
