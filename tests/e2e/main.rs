@@ -15,6 +15,7 @@ mod feeds;
 mod flood;
 mod hostile_names;
 mod identification;
+mod isolate;
 mod learned;
 mod machine;
 mod malformed;
@@ -76,6 +77,7 @@ fn further_cases() -> Vec<Trial> {
         cases::cases(),
         closed::cases(),
         malformed::cases(),
+        isolate::cases(),
     ]
     .into_iter()
     .flatten()

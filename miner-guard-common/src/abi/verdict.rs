@@ -87,6 +87,8 @@ byte_enum! {
         NoServerName = 15 => "no-server-name",
         /// This machine hands out work: it runs a pool or a proxy of one.
         PoolServer = 16 => "pool-server",
+        /// The cgroup is isolated.
+        Isolated = 20 => "isolated",
     }
 }
 
@@ -95,5 +97,11 @@ impl Verdict {
     #[inline(always)]
     pub const fn stops(self) -> bool {
         matches!(self, Self::Deny | Self::Kill | Self::Isolate)
+    }
+
+    /// Whether it stops a program that is started: an isolated one runs, and reaches nothing.
+    #[inline(always)]
+    pub const fn stops_program(self) -> bool {
+        matches!(self, Self::Deny | Self::Kill)
     }
 }

@@ -24,20 +24,32 @@ const AF_INET6: u16 = 10;
 /// `connect4`, `sendmsg4`.
 #[inline(always)]
 pub fn v4(ctx: &SockAddrContext, op: Op) -> i32 {
-    // SAFETY: the verifier allows 4-byte loads of these context members; the kernel fills them for IPv4.
-    let (address, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
-    ask(ctx, Destination { address: Address::V4(address), port: port_of(port) }, op)
+    ask(ctx, to_v4(ctx), op)
 }
 
 /// `connect6`, `sendmsg6`: an IPv4-mapped address is the IPv4 address.
 #[inline(always)]
 pub fn v6(ctx: &SockAddrContext, op: Op) -> i32 {
-    // SAFETY: as in `v4`, for IPv6.
+    ask(ctx, to_v6(ctx), op)
+}
+
+/// Where an IPv4 socket wants to go.
+#[inline(always)]
+pub(super) fn to_v4(ctx: &SockAddrContext) -> Destination {
+    // SAFETY: the verifier allows 4-byte loads of these context members; the kernel fills them for IPv4.
+    let (address, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
+    Destination { address: Address::V4(address), port: port_of(port) }
+}
+
+/// Where an IPv6 socket wants to go.
+#[inline(always)]
+pub(super) fn to_v6(ctx: &SockAddrContext) -> Destination {
+    // SAFETY: as in `to_v4`, for IPv6.
     let (a, port) = unsafe {
         let s = ctx.sock_addr;
         ([(*s).user_ip6[0], (*s).user_ip6[1], (*s).user_ip6[2], (*s).user_ip6[3]], (*s).user_port)
     };
-    ask(ctx, Destination { address: Address::V6(a), port: port_of(port) }, op)
+    Destination { address: Address::V6(a), port: port_of(port) }
 }
 
 /// The context keeps the port in network byte order, in the low 16 bits.
@@ -64,7 +76,7 @@ fn ask(ctx: &SockAddrContext, to: Destination, op: Op) -> i32 {
 
 /// Only destinations that are listed come here: what it costs, an ordinary connect does not pay.
 #[inline(always)]
-fn report(ctx: &SockAddrContext, to: &Destination, op: Op, d: &Decision) {
+pub(super) fn report(ctx: &SockAddrContext, to: &Destination, op: Op, d: &Decision) {
     if d.verdict == Verdict::Allow {
         return;
     }

@@ -5,4 +5,5 @@ pub mod egress;
 pub mod exec;
 pub mod fpu;
 pub mod ingress;
+pub mod isolated;
 pub mod sample;

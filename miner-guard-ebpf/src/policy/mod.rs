@@ -5,6 +5,7 @@
 //! lets it be replaced again: one run meets at most one replacement. If the first and the last thing that were read are of one
 //! generation, so is everything between; if not, asking again is asking the new one.
 
+pub mod isolated;
 pub mod packets;
 pub mod questions;
 
@@ -146,7 +147,7 @@ pub fn file(known: &FileVerdict, verdict: Verdict) -> Result<Decision, NoPolicy>
         // Said also of a file not known yet: whoever identifies it must not stop this process.
         (false, Reason::Exempt as u8)
     } else {
-        (verdict.stops() && now.mode == Mode::Enforce, known.reason)
+        (verdict.stops_program() && now.mode == Mode::Enforce, known.reason)
     };
     Ok(Decision { verdict, enforced, reason, rule: known.rule, generation: now.generation, mode: now.mode })
 }

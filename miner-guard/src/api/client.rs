@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{
     control::{
         CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate,
-        FeedUpdateRequest, Forgotten, LearnedList, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
+        FeedUpdateRequest, Forgotten, Isolation, IsolationRequest, LearnedList, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,
@@ -150,6 +150,25 @@ impl Client {
     /// See [`ClientError`].
     pub fn explain(&self, thing: &str) -> Result<Explanation, ClientError> {
         self.json("GET", &format!("/v1/explain?thing={}", percent(thing)), None)
+    }
+
+    /// Isolates a cgroup.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn isolate(&self, wanted: &IsolationRequest) -> Result<Isolation, ClientError> {
+        let body = serde_json::to_string(wanted).map_err(|e| self.nonsense(e))?;
+        self.json("POST", "/v1/isolate", Some(&body))
+    }
+
+    /// Releases the cgroup of this path or pid.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn release(&self, target: &str) -> Result<Isolation, ClientError> {
+        let request = IsolationRequest { target: target.to_owned(), hours: None };
+        let body = serde_json::to_string(&request).map_err(|e| self.nonsense(e))?;
+        self.json("POST", "/v1/release", Some(&body))
     }
 
     /// All open cases.

@@ -34,6 +34,10 @@ pub enum Command {
     Cases,
     /// One case. Answered by [`Reply::Case`].
     Case(String),
+    /// Isolate a cgroup. Answered by [`Reply::Isolation`].
+    Isolate(IsolationRequest),
+    /// Release the cgroup of this path or pid. Answered by [`Reply::Isolation`].
+    Release(String),
     /// The addresses that were learned. Answered by [`Reply::Learned`].
     Learned,
     /// Forget one learned address, or all. Answered by [`Reply::Forgotten`].
@@ -46,6 +50,8 @@ pub enum Command {
 pub enum Reply {
     /// To [`Command::Status`].
     Status(Box<Status>),
+    /// To [`Command::Isolate`] and [`Command::Release`].
+    Isolation(Isolation),
     /// To [`Command::SetMode`].
     Mode(ModeReply),
     /// To [`Command::PolicyList`].
@@ -176,6 +182,9 @@ pub struct Status {
     /// GPUs, or `no GPU` and why.
     #[serde(default)]
     pub gpu: String,
+    /// Cgroups that may reach protected destinations only.
+    #[serde(default)]
+    pub isolated: Vec<Isolated>,
 }
 
 /// One hook.
@@ -328,6 +337,43 @@ pub struct ModeReply {
     pub generation: u64,
     /// It was another one before.
     pub changed: bool,
+}
+
+/// What became of a cgroup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// Its directory.
+    pub cgroup: String,
+    /// It may reach protected destinations only.
+    pub isolated: bool,
+    /// The mode in force makes it so; in audit it is only told.
+    pub enforced: bool,
+    /// It was otherwise before.
+    pub changed: bool,
+    /// All that are isolated now.
+    pub all: Vec<Isolated>,
+}
+
+/// An isolated cgroup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolated {
+    /// Its directory.
+    pub cgroup: String,
+    /// RFC 3339; `None`: until it is released.
+    pub until: Option<String>,
+    /// Who wanted it.
+    pub why: String,
+}
+
+/// The body of `POST /v1/isolate`; of `POST /v1/release` without the hours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IsolationRequest {
+    /// A cgroup's path, or a pid.
+    pub target: String,
+    /// For so long; 0: until it is released; `None`: as the policy says.
+    #[serde(default)]
+    pub hours: Option<u64>,
 }
 
 /// The body of `PUT /v1/mode`.

@@ -13,6 +13,7 @@
 //! | `GET /v1/feeds` | [`control::FeedList`] |
 //! | `POST /v1/feeds/update` | [`control::FeedUpdate`]; [`control::FeedUpdateRequest`] is sent |
 //! | `GET /v1/explain?thing=…` | [`control::Explanation`] |
+//! | `POST /v1/isolate`, `POST /v1/release` | [`control::Isolation`]; `{"target": "/x.slice"}` is sent |
 //! | `GET /v1/cases`, `GET /v1/case?id=…` | [`control::CaseList`], [`control::CaseView`] |
 //! | `GET /v1/events` | live events without end, a JSON object a line; `?format=text` for people |
 //! | `GET /metrics` | the figures of the status, for Prometheus |

@@ -59,6 +59,7 @@ pub(crate) fn status() -> Status {
         kernel: "6.1.0".into(),
         lsm: "lockdown,apparmor".into(),
         gpu: "no GPU".into(),
+        isolated: Vec::new(),
     }
 }
 
@@ -104,6 +105,20 @@ fn answer(command: Command, mode: &mut Mode) -> Result<Reply, CommandError> {
             Reply::FeedUpdate(FeedUpdate { generation: 8, feeds: vec![feed] })
         }
         Command::Cases => Reply::Cases(CaseList { cases: Vec::new(), evicted: 3 }),
+        Command::Isolate(IsolationRequest { target, .. }) => Reply::Isolation(Isolation {
+            cgroup: target,
+            isolated: true,
+            enforced: true,
+            changed: true,
+            all: Vec::new(),
+        }),
+        Command::Release(cgroup) => Reply::Isolation(Isolation {
+            cgroup,
+            isolated: false,
+            enforced: false,
+            changed: true,
+            all: Vec::new(),
+        }),
         Command::Case(id) => return Err(CommandError::Request(format!("there is no case `{id}`"))),
         Command::Explain(thing) if thing == "?" => {
             return Err(CommandError::Request("`?` is no address, domain, path or pid".into()));

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     control::{
-        Command, CommandError, Commands, Failure, FailureKind, FeedUpdateRequest, ModeReply, ModeRequest,
+        Command, CommandError, Commands, Failure, FailureKind, FeedUpdateRequest, IsolationRequest, ModeReply, ModeRequest,
         Reply, Status,
     },
     hub::{Hub, Seen, Watch},
@@ -70,6 +70,8 @@ pub async fn serve(bound: Bound, commands: Commands, hub: Hub) -> io::Result<()>
         .route("/v1/explain", get(explain))
         .route("/v1/cases", get(cases))
         .route("/v1/case", get(case))
+        .route("/v1/isolate", post(isolate))
+        .route("/v1/release", post(release))
         .route("/v1/learned", get(learned).delete(forget))
         .route("/v1/events", get(events))
         .route("/metrics", get(prometheus))
@@ -227,6 +229,20 @@ async fn case(State(app): Shared, query: Result<Query<CaseId>, QueryRejection>) 
     match query {
         Ok(Query(CaseId { id })) => answer(&app, Command::Case(id)).await,
         Err(e) => refuse(StatusCode::BAD_REQUEST, FailureKind::Request, e.body_text()),
+    }
+}
+
+async fn isolate(State(app): Shared, body: Result<Json<IsolationRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(wanted)) => answer(&app, Command::Isolate(wanted)).await,
+        Err(e) => refuse(e.status(), FailureKind::Request, e.body_text()),
+    }
+}
+
+async fn release(State(app): Shared, body: Result<Json<IsolationRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(wanted)) => answer(&app, Command::Release(wanted.target)).await,
+        Err(e) => refuse(e.status(), FailureKind::Request, e.body_text()),
     }
 }
 

@@ -9,6 +9,7 @@ mod doctor;
 mod error;
 mod events;
 mod explain;
+mod isolate;
 mod feed;
 mod man;
 mod mode;
@@ -91,6 +92,10 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Show what was found about processes: the evidence, what it adds up to, what was done
     Cases(cases::CasesArgs),
+    /// Let a cgroup reach protected destinations only
+    Isolate(isolate::IsolateArgs),
+    /// Let an isolated cgroup reach others again
+    Release(isolate::ReleaseArgs),
     /// Show events as they happen
     Events(events::EventsArgs),
     /// Show what this kernel can enforce, proven in a scratch cgroup
@@ -144,6 +149,8 @@ fn run(cli: &Cli, ui: &mut Ui) -> Result<Exit, CliError> {
         Command::Explain(args) => explain::run(global, args, ui),
         Command::Replay(args) => replay::run(global, args, ui),
         Command::Cases(args) => cases::run(global, args, ui),
+        Command::Isolate(args) => isolate::isolate(global, args, ui),
+        Command::Release(args) => isolate::release(global, args, ui),
         Command::Events(args) => events::run(global, args, ui),
         Command::Doctor => doctor::run(global, ui),
         Command::Unload(args) => unload::run(global, args, ui),

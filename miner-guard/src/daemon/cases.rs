@@ -5,6 +5,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use miner_guard_common::abi::verdict::{Mode, Reason, Verdict};
+
 use super::RunOptions;
 use crate::{
     api::control::CommandError,
@@ -55,6 +57,8 @@ pub struct Cases {
     settings: CaseSettings,
     respawns: Respawns,
     due: Vec<Due>,
+    /// Cgroups, by their v2 id, that a rule wants isolated, and why.
+    to_isolate: Vec<(u64, String)>,
     /// Of the inspection whose event comes next.
     pub captured: Option<Box<Captured>>,
     proc: ProcRoot,
@@ -78,6 +82,7 @@ impl Cases {
             settings: CaseSettings::default(),
             respawns: Respawns::default(),
             due: Vec::new(),
+            to_isolate: Vec::new(),
             captured: None,
             proc: ProcRoot::default(),
             path: options.state_dir.join("cases.jsonl"),
@@ -106,6 +111,10 @@ impl Cases {
     pub fn witness(&mut self, event: &mut Event, head: &Decision, finding: Option<&Finding>) {
         let captured = self.captured.take();
         let (verdict, reason) = finding.map_or((head.verdict, head.reason), |f| (f.verdict, f.reason));
+        if verdict == Verdict::Isolate && reason != Reason::Isolated && head.mode == Mode::Enforce {
+            let rule = event.rule.as_ref().map_or("", |r| r.id.as_str());
+            self.to_isolate.push((head.cgroup, format!("by rule {rule}")));
+        }
         let evidence = witness::of_event(event, verdict, reason, finding);
         if evidence.is_empty() {
             return;
@@ -164,6 +173,11 @@ impl Cases {
             let (id, task) = (seen.id.clone(), subject.task);
             self.due.push(Due { id, task, seen, untold, respawn, captured });
         }
+    }
+
+    /// Cgroups that a rule wants isolated, once.
+    pub fn take_to_isolate(&mut self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.to_isolate)
     }
 
     /// What is to be done, once.

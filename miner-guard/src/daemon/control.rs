@@ -69,6 +69,8 @@ impl Guard {
             }
             Command::Cases => Ok(Reply::Cases(self.teller.cases.list())),
             Command::Case(id) => self.teller.cases.view(&id).map(|c| Reply::Case(Box::new(c))),
+            Command::Isolate(wanted) => self.isolate(&wanted, "by command").map(Reply::Isolation),
+            Command::Release(target) => self.release(&target).map(Reply::Isolation),
             Command::Explain(thing) => self.explain(&thing).map(|e| Reply::Explanation(Box::new(e))),
             Command::Learned => Ok(Reply::Learned(self.learned_list())),
             Command::Forget(which) => self.forget_learned(which).map(Reply::Forgotten),
@@ -165,6 +167,7 @@ impl Guard {
             kernel: self.preflight.release.clone(),
             lsm: self.preflight.lsm.clone(),
             gpu: self.gpus.describe(),
+            isolated: self.isolated.list(),
         }
     }
 

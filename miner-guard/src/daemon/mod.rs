@@ -2,7 +2,8 @@
 //!
 //! [`start`] brings the kernel side up; [`tell`] turns records into events; [`inspect`] looks at files, [`watch`] at
 //! running programs and [`answers`] at what name servers say, on threads of their own; [`learned`] keeps what names and
-//! miners led to; [`closing`] ends connections that are open to what is denied; [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
+//! miners led to, [`isolate`] which cgroups are confined; [`closing`] ends connections that are open to what is denied;
+//! [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
 //! the kernel tables.
 
 mod answers;
@@ -12,6 +13,7 @@ mod control;
 mod feeds;
 mod found;
 mod inspect;
+mod isolate;
 mod known;
 mod learned;
 mod memory;

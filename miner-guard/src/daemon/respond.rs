@@ -115,6 +115,7 @@ impl Guard {
         while let Ok(done) = self.responder.done.try_recv() {
             self.tell_done(done);
         }
+        self.isolate_by_rule();
         for due in self.teller.cases.take_due() {
             self.answer(due);
         }
@@ -144,6 +145,12 @@ impl Guard {
         if acts && settings.mining == OnMining::Kill {
             job.below = self.teller.cases.came_back(&due.id);
             job.kill = members;
+        } else if acts && !members.is_empty() {
+            let place = self.teller.cases.get(&due.id).and_then(|c| c.place.cgroup.clone());
+            let why = format!("case {} is mining", due.id);
+            let (done, text) = self.isolate_for(place.unwrap_or_else(|| format!("pid:{}", due.task.pid)), &why);
+            self.teller.cases.note(&due.id, &text);
+            self.tell_case(&due.id, Action::CaseClassified, members.first(), Verdict::Isolate, done, text);
         } else if !members.is_empty() {
             self.tell_members(&due.id, &members);
         } else if due.untold && due.seen.rose {
@@ -189,7 +196,7 @@ impl Guard {
         for m in members {
             let would = match verdict {
                 Verdict::Kill => "; enforce would kill it",
-                Verdict::Isolate => "; isolating it is not built yet: only told",
+                Verdict::Isolate => "; enforce would isolate its cgroup",
                 _ => "",
             };
             let text = format!("{} (pid {}) is mining{would}", m.name, m.task.pid);

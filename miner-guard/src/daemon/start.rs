@@ -23,6 +23,7 @@ use super::{
     feeds::{Feeds, News},
     found,
     inspect::{Inspected, Inspectors, SharedRules},
+    isolate::Isolations,
     known::Keeper,
     learned::Learner,
     memory,
@@ -82,9 +83,10 @@ pub struct Guard {
     pub(super) watching: Option<Watch>,
     pub(super) learner: Learner,
     pub(super) closer: Closer,
+    pub(super) isolated: Isolations,
     names: SharedPolicy,
     scratch: Scratch,
-    instance: Instance,
+    pub(super) instance: Instance,
     _lock: Lock,
 }
 
@@ -135,6 +137,7 @@ impl Guard {
         if let (Some(why), Mode::Enforce) = (proof.failure(), mode) {
             return Err(DaemonError::NotProven(why.to_owned()));
         }
+        let isolated = Isolations::start(&options, &instance)?;
         // Only now that this one enforces.
         for old in before {
             old.remove()?;
@@ -166,6 +169,7 @@ impl Guard {
             watching: None,
             learner,
             closer,
+            isolated,
             names,
             scratch,
             instance,

@@ -224,6 +224,7 @@ impl Guard {
     pub(super) fn tick(&mut self) {
         let now = monotonic_ns();
         self.expire_learned(now);
+        self.expire_isolation();
         self.tell_counts(now, now.saturating_sub(FLOOD_WINDOW_NS));
         self.teller.cases.tick();
         self.look_at_gpus();

@@ -14,8 +14,17 @@ pub enum Object {
     Answers,
     /// LSM hooks: only where `bpf` is an active LSM.
     Lsm,
+    /// What is hung on isolated cgroups.
+    Isolate,
     /// Rounding modes and code samples: the daemon's own, not pinned.
     Runtime,
+}
+
+impl Object {
+    /// Whether its hooks hang on a cgroup, so that they see nothing outside it.
+    pub const fn hangs_on_a_cgroup(self) -> bool {
+        matches!(self, Self::Net | Self::Egress | Self::Answers | Self::Isolate)
+    }
 }
 
 /// Where a program attaches.
@@ -141,5 +150,49 @@ pub const HOOKS: &[Hook] = &[
         place: Place::Clock,
         required: false,
         without: "a running program is not told by its code, only by its file and its connections",
+    },
+];
+
+/// What is hung on each isolated cgroup.
+pub const ISOLATING: &[Hook] = &[
+    Hook {
+        name: "connect4",
+        program: "mg_isolate_c4",
+        object: Object::Isolate,
+        place: Place::SockAddr,
+        required: true,
+        without: "no cgroup can be isolated",
+    },
+    Hook {
+        name: "connect6",
+        program: "mg_isolate_c6",
+        object: Object::Isolate,
+        place: Place::SockAddr,
+        required: true,
+        without: "no cgroup can be isolated",
+    },
+    Hook {
+        name: "sendmsg4",
+        program: "mg_isolate_s4",
+        object: Object::Isolate,
+        place: Place::SockAddr,
+        required: true,
+        without: "no cgroup can be isolated",
+    },
+    Hook {
+        name: "sendmsg6",
+        program: "mg_isolate_s6",
+        object: Object::Isolate,
+        place: Place::SockAddr,
+        required: true,
+        without: "no cgroup can be isolated",
+    },
+    Hook {
+        name: "egress",
+        program: "mg_isolate_out",
+        object: Object::Isolate,
+        place: Place::Egress,
+        required: true,
+        without: "no cgroup can be isolated",
     },
 ];

@@ -1,5 +1,7 @@
 //! From object files to programs that run: load, attach, pin.
 
+use std::fs::File;
+
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{
@@ -19,6 +21,8 @@ use super::{
 };
 use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
+/// Loaded when the first cgroup is isolated.
+const ISOLATE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-isolate"));
 const OBJECTS: [(Object, &[u8]); 6] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
     (Object::Egress, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-egress"))),
@@ -56,13 +60,7 @@ pub struct Attached {
 
 /// Loads every object that this kernel can run. All share the maps pinned in `instance`.
 pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Result<Loaded, KernelError> {
-    let offsets = {
-        let data = std::fs::read(btf::VMLINUX)
-            .map_err(|e| KernelError::io("reading", std::path::Path::new(btf::VMLINUX), e))?;
-        btf::Btf::parse(&data)
-            .and_then(|b| b.offsets())
-            .map_err(|e| KernelError::refused("finding kernel structures", e))?
-    };
+    let offsets = offsets()?;
     let scope = if guarded.whole_host { 0 } else { guarded.id };
     let mut states = Vec::new();
     let mut objects = Vec::new();
@@ -73,20 +71,8 @@ pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Re
             states.extend(rows().map(|h| (h, State::Unavailable(why.clone()))));
             continue;
         }
-        let mut loader = EbpfLoader::new();
-        // No program has CO-RE relocations, so that the kernel's types need not be read again.
-        loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
-        if !matches!(object, Object::Net | Object::Egress | Object::Answers) {
-            loader.override_global("OFFSETS", &offsets[..], true).override_global("SCOPE", &scope, true);
-        } else {
-            // These hooks attach to the guarded cgroup itself, and need offsets only for exemptions.
-            loader.override_global("OFFSETS", &offsets[..], false);
-        }
-        for map in SHARED {
-            loader.map_pin_path(map, instance.map(map));
-        }
-        let loaded =
-            loader.load(bytes).map_err(|e| KernelError::refused(format!("loading the {object:?} object"), e));
+        let scope = (!object.hangs_on_a_cgroup()).then_some(&scope);
+        let loaded = load_one(object, bytes, &offsets, scope, instance);
         match loaded {
             Ok(ebpf) => objects.push((object, ebpf)),
             Err(e) if rows().any(|h| h.required) => return Err(e),
@@ -96,6 +82,41 @@ pub fn load(preflight: &Preflight, instance: &Instance, guarded: &Guarded) -> Re
     let has = |o: Offset| offsets[o as usize] != ABSENT;
     let rounding = has(Offset::FpuMxcsr) || (has(Offset::FpuFpstate) && has(Offset::FpstateMxcsr));
     Ok(Loaded { objects, states, rounding })
+}
+
+fn offsets() -> Result<[u32; Offset::COUNT], KernelError> {
+    let data = std::fs::read(btf::VMLINUX)
+        .map_err(|e| KernelError::io("reading", std::path::Path::new(btf::VMLINUX), e))?;
+    btf::Btf::parse(&data)
+        .and_then(|b| b.offsets())
+        .map_err(|e| KernelError::refused("finding kernel structures", e))
+}
+
+/// Loads one object. `scope`: the guarded cgroup, for hooks that do not hang on it.
+fn load_one(
+    object: Object,
+    bytes: &[u8],
+    offsets: &[u32; Offset::COUNT],
+    scope: Option<&u64>,
+    instance: &Instance,
+) -> Result<Ebpf, KernelError> {
+    let mut loader = EbpfLoader::new();
+    // No program has CO-RE relocations, so that the kernel's types need not be read again.
+    loader.btf(None).verifier_log_level(VerifierLogLevel::STATS);
+    // What hangs on a cgroup needs offsets only for exemptions.
+    loader.override_global("OFFSETS", &offsets[..], scope.is_some());
+    if let Some(scope) = scope {
+        loader.override_global("SCOPE", scope, true);
+    }
+    for map in SHARED {
+        loader.map_pin_path(map, instance.map(map));
+    }
+    loader.load(bytes).map_err(|e| KernelError::refused(format!("loading the {object:?} object"), e))
+}
+
+/// Loads the programs that are hung on isolated cgroups.
+pub(super) fn isolating(instance: &Instance) -> Result<Ebpf, KernelError> {
+    load_one(Object::Isolate, ISOLATE, &offsets()?, None, instance)
 }
 
 impl Loaded {
@@ -114,7 +135,8 @@ impl Loaded {
         });
         for hook in HOOKS {
             let Some((_, ebpf)) = self.objects.iter_mut().find(|(o, _)| *o == hook.object) else { continue };
-            let state = match attach(ebpf, hook, guarded).and_then(|link| pin(link, hook, instance)) {
+            let link = attach(ebpf, hook, &guarded.dir);
+            let state = match link.and_then(|link| pin(link, hook.name, instance)) {
                 Ok(()) => State::Attached,
                 Err(e) if hook.required => return Err(e),
                 Err(e) => State::Unavailable(explained(&e, preflight)),
@@ -137,7 +159,8 @@ fn explained(e: &KernelError, preflight: &Preflight) -> String {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, KernelError> {
+/// Attaches a hook: to this cgroup, where it hangs on one.
+pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink, KernelError> {
     let refused = |e: aya::programs::ProgramError| {
         KernelError::refused(format!("the kernel refused the hook {}", hook.name), e)
     };
@@ -149,15 +172,20 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
     let link = match hook.place {
         Place::SockAddr => {
             let p: &mut CgroupSockAddr = program.try_into().map_err(refused)?;
-            p.load().map_err(refused)?;
-            let id = p.attach(&guarded.dir, CgroupAttachMode::Single).map_err(refused)?;
+            // It may hang on another cgroup already.
+            if p.fd().is_err() {
+                p.load().map_err(refused)?;
+            }
+            let id = p.attach(dir, CgroupAttachMode::Single).map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
         Place::Egress => {
             let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
-            p.load().map_err(refused)?;
+            if p.fd().is_err() {
+                p.load().map_err(refused)?;
+            }
             let id = p
-                .attach(&guarded.dir, CgroupSkbAttachType::Egress, CgroupAttachMode::Single)
+                .attach(dir, CgroupSkbAttachType::Egress, CgroupAttachMode::Single)
                 .map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
@@ -165,7 +193,7 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
             let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
             p.load().map_err(refused)?;
             let id = p
-                .attach(&guarded.dir, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
+                .attach(dir, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
                 .map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
@@ -189,9 +217,10 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, guarded: &Guarded) -> Result<FdLink, Ker
     link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
 }
 
-fn pin(link: FdLink, hook: &Hook, instance: &Instance) -> Result<(), KernelError> {
-    let path = instance.link(hook.name);
+/// Keeps a link under a name.
+pub(super) fn pin(link: FdLink, name: &str, instance: &Instance) -> Result<(), KernelError> {
+    let path = instance.link(name);
     link.pin(&path)
         .map(drop)
-        .map_err(|e| KernelError::refused(format!("pinning the hook {} at {}", hook.name, path.display()), e))
+        .map_err(|e| KernelError::refused(format!("pinning the hook {name} at {}", path.display()), e))
 }

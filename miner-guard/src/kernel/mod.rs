@@ -8,6 +8,7 @@ pub mod canary;
 pub mod cgroup;
 mod detach;
 pub mod hooks;
+pub mod isolate;
 pub mod learned;
 pub mod load;
 pub mod pins;

@@ -138,6 +138,19 @@ impl Instance {
         Ok(entries(&self.dir.join("links"))?.into_iter().filter_map(name).collect())
     }
 
+    /// Ends and unpins one link; whether there was one.
+    pub fn unlink(&self, name: &str) -> Result<bool, KernelError> {
+        let path = self.link(name);
+        if let Err(why) = detach::link(&path) {
+            tracing::debug!("{} is not detached but unpinned: {why}", path.display());
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(KernelError::io("removing", &path, e)),
+        }
+    }
+
     /// Ends and unpins everything, links first; returns the number of links. What hangs on a cgroup asks nobody any
     /// more when this returns; a tracepoint or LSM hook follows within an RCU grace period, which is milliseconds.
     pub fn remove(&self) -> Result<usize, KernelError> {

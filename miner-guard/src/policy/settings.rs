@@ -52,7 +52,7 @@ pub enum OnMining {
     /// Its processes are killed.
     #[default]
     Kill,
-    /// Accepted for later: it is told, as with [`OnMining::Alert`], since nothing isolates a cgroup yet.
+    /// Its cgroup may reach protected destinations only.
     Isolate,
 }
 
@@ -63,6 +63,8 @@ pub struct RespondSettings {
     pub mining: OnMining,
     /// Where a miner talked to is denied to all for so many hours; 0: it is not learned.
     pub learn_h: u64,
+    /// A cgroup is isolated for so many hours, unless a person says otherwise; 0: until it is released.
+    pub isolate_h: u64,
     /// Evidence bundles that are kept, the oldest out; 0: none is made.
     pub bundles: u64,
     /// Largest bundle, MiB.
@@ -71,7 +73,7 @@ pub struct RespondSettings {
 
 impl Default for RespondSettings {
     fn default() -> Self {
-        Self { mining: OnMining::Kill, learn_h: 24, bundles: 32, bundle_mib: 64 }
+        Self { mining: OnMining::Kill, learn_h: 24, isolate_h: 24, bundles: 32, bundle_mib: 64 }
     }
 }
 

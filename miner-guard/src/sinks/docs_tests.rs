@@ -253,6 +253,11 @@ fn one_of_each() -> Vec<Event> {
             false,
         ),
         learned(),
+        guard(Action::CgroupIsolated, "/sys/fs/cgroup/system.slice/cron.service may reach protected destinations only"),
+        guard(
+            Action::CgroupReleased,
+            "/sys/fs/cgroup/system.slice/cron.service may reach others again: its time is over",
+        ),
         Event::of_loss(at(), Some(&host()), BTreeMap::from([("ring-connect", 1204), ("ring-exec", 3)]))
             .unwrap(),
         guard(Action::GuardStarted, "8 programs attached to /sys/fs/cgroup, 5,114 indicators"),

@@ -12,6 +12,7 @@
 //! for what is denied.
 
 mod flow;
+pub mod isolated;
 mod judge;
 mod owner;
 mod question;

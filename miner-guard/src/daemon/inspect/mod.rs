@@ -130,7 +130,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
 
     let exempt = record.head.reason == Reason::Exempt;
     let stop =
-        judged.verdict.stops() && record.head.mode == Mode::Enforce && !exempt && !record.head.enforced;
+        judged.verdict.stops_program() && record.head.mode == Mode::Enforce && !exempt && !record.head.enforced;
     let mut killed = false;
     let mut trouble = None;
     let mut captured = None;

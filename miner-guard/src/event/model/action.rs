@@ -80,6 +80,10 @@ actions! {
     PersistenceFound => "persistence-found", "PERSISTS", "alert", &["process", "malware"], &["info"], None;
     /// An address was learned: it answers for a denied name, or a confirmed miner talked to it.
     AddressLearned => "address-learned", "learn", "alert", &["network"], &["info"], Some("success");
+    /// A cgroup may reach protected destinations only; in audit that is only told.
+    CgroupIsolated => "cgroup-isolated", "ISOLATE", "alert", &["network", "configuration"], &["change", "denied"], Some("success");
+    /// It may reach others again.
+    CgroupReleased => "cgroup-released", "release", "event", &["network", "configuration"], &["change", "allowed"], Some("success");
     /// Records were lost; the causes are counted.
     RecordsLost => "records-lost", "LOSS", "pipeline_error", &["host"], &["error"], None;
     /// Enforcement (or observation) is in place.
@@ -141,7 +145,7 @@ impl Action {
     pub const fn of_exec(d: &Decision, from_lsm: bool) -> Self {
         match (d.verdict, d.enforced, d.mode) {
             (Verdict::Allow, ..) => Self::ExecAllowed,
-            (Verdict::Alert, ..) => Self::ExecAlerted,
+            (Verdict::Alert, ..) | (Verdict::Isolate, false, Mode::Enforce) => Self::ExecAlerted,
             (_, true, _) if from_lsm => Self::ExecDenied,
             (_, true, _) => Self::ProcessKilled,
             (_, false, Mode::Audit) => Self::ExecWouldBeDenied,

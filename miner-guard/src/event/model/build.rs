@@ -333,7 +333,8 @@ fn threat(record: &Record, verdict: Verdict, reason: Reason, rule: Option<&RuleI
         | Reason::Port
         | Reason::Protocol
         | Reason::NoServerName
-        | Reason::PoolServer => None,
+        | Reason::PoolServer
+        | Reason::Isolated => None,
     };
     let has_ip = kind.is_some_and(|k| k.ends_with("-addr"));
     let has_port = matches!(reason, Reason::AddressPort | Reason::Port);

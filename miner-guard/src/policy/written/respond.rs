@@ -26,6 +26,7 @@ pub(super) fn respond(table: &Table<'_, '_>, source: &Source<'_>) -> RespondSett
         respond = RespondSettings {
             mining: section.choice("mining", &actions).unwrap_or(respond.mining),
             learn_h: section.number("learn_h", 0, YEAR_S / 3600).unwrap_or(respond.learn_h),
+            isolate_h: section.number("isolate_h", 0, YEAR_S / 3600).unwrap_or(respond.isolate_h),
             bundles: section.number("bundles", 0, 10_000).unwrap_or(respond.bundles),
             bundle_mib: section.number("bundle_mib", 1, 1 << 20).unwrap_or(respond.bundle_mib),
         };
