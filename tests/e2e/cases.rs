@@ -18,7 +18,9 @@ use miner_guard_tests::{
     cgroup::Cgroup,
     guard::{Guard, Post},
     program::{self, Then},
-    route::Route,
+    listener::Listener,
+    route::{Attempt, Route},
+    sandbox::SECOND_V6_LOOPBACK,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -39,6 +41,7 @@ pub fn cases() -> Vec<Trial> {
         case("who_is_exempt_is_not_killed_for_mining", exempt),
         case("who_brings_a_miner_back_is_named", respawning),
         case("cases_outlive_the_daemon", outlive),
+        case("where_a_confirmed_miner_talked_to_is_denied_to_all_until_it_is_forgotten", destination),
     ]
 }
 
@@ -276,6 +279,44 @@ fn outlive() -> Result<Done> {
     ensure!(whole["class"] == "pool-contact", "{whole}");
     let mode = fs::metadata(post.path("state/cases.jsonl"))?.permissions().mode() & 0o777;
     ensure!(mode == 0o600, "cases.jsonl has mode {mode:o}");
+    guard.stop()?;
+    Ok(Done::Passed)
+}
+
+fn destination() -> Result<Done> {
+    if !Path::new(SHELL).exists() {
+        return Ok(Done::Skipped(format!("there is no {SHELL}")));
+    }
+    let cgroup = Cgroup::new()?;
+    let post = Post::at(&cgroup, "")?;
+    let program = listed(&post, "alert", "")?;
+    let mut guard = post.start("enforce")?;
+    // Nobody lists it.
+    let proxy = Listener::that_keeps((SECOND_V6_LOOPBACK, 0).into())?;
+    let to = proxy.address();
+    let elsewhere = || Route::NewCgroup.from_cgroup(&cgroup, to);
+    ensure!(elsewhere()? == Attempt::Through, "before there was a miner");
+
+    let opening = r#"{"id":1,"method":"mining.subscribe","params":["x/1.0"]}"#;
+    let script =
+        format!("exec 3<>/dev/tcp/{}/{}; echo '{opening}' >&3; read x", to.ip(), to.port());
+    let mut command = cgroup.command(&program)?;
+    let mut child = command.args(["-c", &script]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let event = guard.wait_event(|e| e["event"]["action"] == "address-learned")?;
+    ensure!(event["dns"]["resolved_ip"][0] == SECOND_V6_LOOPBACK.to_string(), "{event}");
+    ensure!(event["miner_guard"]["evidence"].to_string().contains("denied to everyone"), "{event}");
+    ensure!(child.wait()?.signal() == Some(libc::SIGKILL), "the miner lives");
+
+    let denied = elsewhere()?;
+    ensure!(denied.is_denied(), "another cgroup: {denied}");
+    let told = guard.wait_event(|e| e["miner_guard"]["reason"] == "learned" && e["process"]["pid"].is_number())?;
+    ensure!(told["rule"]["id"] == "learned", "{told}");
+    let known = json(&post, &["feed", "learned"])?;
+    ensure!(known["addresses"][0]["address"] == SECOND_V6_LOOPBACK.to_string(), "{known}");
+    ensure!(known["addresses"][0]["denied"][0]["cgroup"] == "everyone", "{known}");
+    ensure!(people(&post, &["feed", "list"])?.contains("learned"), "`feed list` does not name it");
+    people(&post, &["feed", "forget", &SECOND_V6_LOOPBACK.to_string()])?;
+    ensure!(elsewhere()? == Attempt::Through, "after it was forgotten");
     guard.stop()?;
     Ok(Done::Passed)
 }

@@ -12,7 +12,7 @@ use crate::{
     api::control::CommandError,
     event::{
         case::{
-            Book, Case, Seen, Subject, Task, store,
+            Book, Case, Class, Seen, Subject, Task, store,
             view::{CaseList, CaseView},
             witness,
         },
@@ -50,6 +50,19 @@ pub struct Due {
     pub captured: Option<Box<Captured>>,
 }
 
+/// A confirmed miner, whose destinations are worth learning.
+#[derive(Clone, Debug)]
+pub struct Taught {
+    /// Its case.
+    pub case: String,
+    /// The process.
+    pub task: Task,
+    /// Its name.
+    pub name: String,
+    /// Its cgroup's v2 id; 0 if it is not known.
+    pub cgroup: u64,
+}
+
 /// All that is known of cases.
 #[derive(Debug)]
 pub struct Cases {
@@ -59,6 +72,8 @@ pub struct Cases {
     due: Vec<Due>,
     /// Cgroups, by their v2 id, that a rule wants isolated, and why.
     to_isolate: Vec<(u64, String)>,
+    /// Confirmed miners that talked to something new.
+    to_learn: Vec<Taught>,
     /// Of the inspection whose event comes next.
     pub captured: Option<Box<Captured>>,
     proc: ProcRoot,
@@ -83,6 +98,7 @@ impl Cases {
             respawns: Respawns::default(),
             due: Vec::new(),
             to_isolate: Vec::new(),
+            to_learn: Vec::new(),
             captured: None,
             proc: ProcRoot::default(),
             path: options.state_dir.join("cases.jsonl"),
@@ -169,10 +185,23 @@ impl Cases {
         respawn: Option<Respawn>,
         captured: Option<Box<Captured>>,
     ) {
+        if seen.class >= Some(Class::MinerBinary) && (seen.rose || seen.new_pool) {
+            self.to_learn.push(Taught {
+                case: seen.id.clone(),
+                task: subject.task,
+                name: subject.name.clone(),
+                cgroup: subject.place.cgroup_id,
+            });
+        }
         if seen.rose || seen.due || respawn.is_some() {
             let (id, task) = (seen.id.clone(), subject.task);
             self.due.push(Due { id, task, seen, untold, respawn, captured });
         }
+    }
+
+    /// Whose destinations are to be learned, once.
+    pub fn take_to_learn(&mut self) -> Vec<Taught> {
+        std::mem::take(&mut self.to_learn)
     }
 
     /// Cgroups that a rule wants isolated, once.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,8 +20,10 @@ use super::{
 use crate::{
     api::control::{CommandError, Explanation, Forgotten, LearnedAddress, LearnedFor, LearnedList},
     event::{
+        case::Class,
         clock::monotonic_ns,
         decode::Decision,
+        enrich::proc_root::ProcRoot,
         model::{Event, LearnedNews, Source},
         rules::RuleNames as _,
     },
@@ -30,6 +32,7 @@ use crate::{
         learned::{Change, LearnedTable, key},
         pins::Instance,
     },
+    respond::sockets,
     policy::learned::{Cause, Learned, Lesson, Row, Shown, Whom, canonical},
 };
 
@@ -128,27 +131,43 @@ impl Guard {
         self.learn(&lesson, Some(&answer.question), answer.asked);
     }
 
-    /// Denies the destination of a confirmed miner to everyone, for so long (a day: `policy::learned::DESTINATION_NS`). `how` says for people
-    /// who talked to it.
-    #[allow(dead_code, reason = "for cases, which confirm miners")]
-    pub(super) fn learn_destination(&mut self, address: IpAddr, for_ns: u64, case: &str, how: &str) {
-        let lesson = Lesson {
-            cause: Cause::Case(case.to_owned()),
-            rule: 0,
-            addresses: &[(address, for_ns)],
-            whom: Whom::Everyone,
-            chain: how.to_owned(),
-        };
-        self.learn(&lesson, None, None);
+    /// Learns where confirmed miners talked to. A pool (it is listed by its address, or a mining protocol was spoken to it)
+    /// is denied to everyone. What a miner is merely connected to may serve others as well: it is denied to the miner's
+    /// cgroup, and suspect for all others.
+    pub(super) fn learn_from_miners(&mut self) {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let for_ns = self.policy.settings.respond.learn_h * HOUR_NS;
+        for miner in self.teller.cases.take_to_learn() {
+            let Some(case) = self.teller.cases.get(&miner.case).filter(|_| for_ns > 0) else { continue };
+            let pools: Vec<IpAddr> = case.pools.iter().map(SocketAddr::ip).collect();
+            let who = format!("{} (pid {})", miner.name, miner.task.pid);
+            let connected = match case.class {
+                Some(Class::Mining) => sockets::outgoing(miner.task.pid, &ProcRoot::default()),
+                _ => Vec::new(),
+            };
+            let connected = connected.iter().map(SocketAddr::ip).filter(|ip| !pools.contains(ip)).collect();
+            let own = if miner.cgroup == 0 { Whom::Nobody } else { Whom::Cgroup(miner.cgroup) };
+            for (addresses, whom) in [(pools.clone(), Whom::Everyone), (connected, own)] {
+                let addresses: Vec<(IpAddr, u64)> = addresses.into_iter().map(|ip| (ip, for_ns)).collect();
+                let cause = Cause::Case(miner.case.clone());
+                let lesson = Lesson { cause, rule: 0, addresses: &addresses, whom, chain: who.clone() };
+                let fresh = self.learn(&lesson, None, None);
+                if fresh > 0 {
+                    self.teller.cases.note(&miner.case, &format!("learned {fresh} addresses that {who} talked to"));
+                }
+            }
+        }
     }
 
-    fn learn(&mut self, lesson: &Lesson<'_>, question: Option<&str>, asked: Option<Asker>) {
+    /// Takes a lesson in and tells of it; how many addresses are new.
+    fn learn(&mut self, lesson: &Lesson<'_>, question: Option<&str>, asked: Option<Asker>) -> usize {
         let now = monotonic_ns();
         let policy = Arc::clone(&self.policy);
         let fresh = self.learner.memory.learn(lesson, &policy, now);
         self.sync_learned();
-        if fresh.is_empty() {
-            return;
+        let new = fresh.len();
+        if new == 0 {
+            return 0;
         }
         let rule = match lesson.cause {
             Cause::Name(_) => lesson.rule,
@@ -195,6 +214,7 @@ impl Guard {
         };
         let event = Event::of_learned(self.teller.enricher.host(), news);
         self.teller.write(event);
+        new
     }
 
     fn sync_learned(&mut self) {

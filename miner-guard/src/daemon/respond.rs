@@ -115,6 +115,8 @@ impl Guard {
         while let Ok(done) = self.responder.done.try_recv() {
             self.tell_done(done);
         }
+        // First, while the miner and its sockets are there.
+        self.learn_from_miners();
         self.isolate_by_rule();
         for due in self.teller.cases.take_due() {
             self.answer(due);

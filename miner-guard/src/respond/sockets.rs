@@ -10,13 +10,13 @@ use std::{
 /// Descriptors and sockets that are looked at.
 const MOST: usize = 4096;
 const TABLE: u64 = 8 << 20;
+/// Remote ends that are told.
+const REMOTE: usize = 16;
 
 /// A line each: `tcp 192.0.2.1:40000 → 192.0.2.5:3333`.
 #[must_use]
 pub fn sockets(pid: u32, proc: &ProcRoot) -> Vec<String> {
-    let fds = fs::read_dir(proc.of(pid, "fd")).into_iter().flatten().flatten().take(MOST);
-    let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok();
-    let own: HashSet<u64> = fds.filter_map(|fd| inode(fs::read_link(fd.path()).ok()?.to_str()?)).collect();
+    let own = inodes(pid, proc);
     let mut out = Vec::new();
     if own.is_empty() {
         return out;
@@ -31,6 +31,40 @@ pub fn sockets(pid: u32, proc: &ProcRoot) -> Vec<String> {
         );
     }
     out
+}
+
+/// Remote ends of the TCP connections that a process opened: those of ports on which nobody listens.
+#[must_use]
+pub fn outgoing(pid: u32, proc: &ProcRoot) -> Vec<SocketAddr> {
+    const OPEN: [&str; 2] = ["01", "02"];
+    const LISTENING: &str = "0A";
+    let own = inodes(pid, proc);
+    let mut out = Vec::new();
+    if own.is_empty() {
+        return out;
+    }
+    let tables = ["tcp", "tcp6"].map(|t| proc.read(pid, &format!("net/{t}"), TABLE).unwrap_or_default());
+    let tables = tables.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let rows = || tables.iter().flat_map(|t| t.lines().skip(1));
+    let state = |row: &str| row.split_ascii_whitespace().nth(3).map(str::to_owned).unwrap_or_default();
+    let listening: HashSet<u16> =
+        rows().filter(|r| state(r) == LISTENING).filter_map(|r| Some(line(r)?.0.port())).collect();
+    for row in rows().filter(|r| OPEN.contains(&state(r).as_str())) {
+        let Some((from, to, inode)) = line(row) else { continue };
+        if own.contains(&inode) && !listening.contains(&from.port()) && !out.contains(&to) {
+            out.push(to);
+        }
+        if out.len() >= REMOTE {
+            break;
+        }
+    }
+    out
+}
+
+fn inodes(pid: u32, proc: &ProcRoot) -> HashSet<u64> {
+    let fds = fs::read_dir(proc.of(pid, "fd")).into_iter().flatten().flatten().take(MOST);
+    let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok();
+    fds.filter_map(|fd| inode(fs::read_link(fd.path()).ok()?.to_str()?)).collect()
 }
 
 /// Local and remote address, and the socket's inode.
@@ -71,5 +105,16 @@ mod tests {
         for bad in ["", "0:", "0: 1:2 3:4 0 0 0 0 0 0 9", "0: ü0007F:0D05 00000000:0 0 0 0 0 0 0 9"] {
             assert_eq!(line(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn who_was_called_is_told_and_who_calls_is_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let _calling = std::net::TcpStream::connect(to).unwrap();
+        let _called = listener.accept().unwrap();
+        // This process is both.
+        let all = outgoing(std::process::id(), &ProcRoot::default());
+        assert!(all.contains(&to) && !all.contains(&_calling.local_addr().unwrap()), "{all:?}");
     }
 }

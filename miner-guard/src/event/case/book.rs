@@ -102,6 +102,9 @@ pub struct Case {
     pub place: Place,
     /// Listed destinations that they reached for.
     pub destinations: Vec<SocketAddr>,
+    /// Those of them that are surely pools, or proxies of one.
+    #[serde(default)]
+    pub pools: Vec<SocketAddr>,
     /// A bundle was kept.
     pub bundled: bool,
     /// Evidence, entries and processes that had to go.
@@ -179,6 +182,8 @@ pub struct Seen {
     pub rose: bool,
     /// There are processes about which something is to be done.
     pub due: bool,
+    /// It reached for a pool that the case did not know.
+    pub new_pool: bool,
 }
 
 /// All cases.
@@ -212,6 +217,9 @@ impl Book {
         case.updated_ms = case.updated_ms.max(now_ms);
         let new = subject.destination.filter(|d| !case.destinations.contains(d));
         case.destinations.extend(new.filter(|_| case.destinations.len() < DESTINATIONS));
+        let pool = subject.destination.filter(|d| subject.pool && !case.pools.contains(d));
+        let new_pool = pool.is_some() && case.pools.len() < DESTINATIONS;
+        case.pools.extend(pool.filter(|_| new_pool));
         case.user = case.user.take().or_else(|| subject.user.clone());
         for key in subject.answers() {
             // The first case keeps what it answers to.
@@ -235,7 +243,7 @@ impl Book {
         self.changed = true;
         let due = case.class == Some(Class::Mining)
             && case.members.iter().any(|m| !m.acted && m.answers_for_itself());
-        Some(Seen { id: case.id.clone(), class: case.class, rose, due })
+        Some(Seen { id: case.id.clone(), class: case.class, rose, due, new_pool })
     }
 
     fn open(&mut self, subject: &Subject, now_ms: u64) -> u64 {
@@ -257,6 +265,7 @@ impl Book {
             user: None,
             place: subject.place.clone(),
             destinations: Vec::new(),
+            pools: Vec::new(),
             bundled: false,
             lost: 0,
             keys: VecDeque::new(),

@@ -8,6 +8,7 @@ use crate::event::{
     enrich::{ancestry::stat_of, proc_root::ProcRoot, stat::Stat},
     model::{Event, lossy},
 };
+use miner_guard_common::abi::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -68,6 +69,8 @@ pub struct Subject {
     pub place: Place,
     /// Where it reached for.
     pub destination: Option<SocketAddr>,
+    /// That is surely a pool or a proxy of one: it is listed by its address, or a mining protocol was spoken to it.
+    pub pool: bool,
 }
 
 /// What a case answers to.
@@ -108,7 +111,8 @@ impl Subject {
                 job: about.job.clone(),
                 pod: about.pod.clone(),
             },
-            destination: event.destination.as_ref().map(|d| SocketAddr::new(d.ip, d.port)),
+            destination: destination(event),
+            pool: is_pool(event),
         })
     }
 
@@ -125,6 +129,7 @@ impl Subject {
             group: leader(proc, &stat),
             place: Place::default(),
             destination: None,
+            pool: false,
         })
     }
 
@@ -144,6 +149,20 @@ impl Subject {
     fn cgroup_key(&self) -> Option<Key> {
         self.place.is_one_thing().then_some(Key::Cgroup(self.place.cgroup_id))
     }
+}
+
+/// Neither the server that was asked for a name, nor whoever called a pool that runs here.
+fn destination(event: &Event) -> Option<SocketAddr> {
+    let elsewhere = event.dns.is_some() || event.miner_guard.reason == Some(Reason::PoolServer.name());
+    let to = event.destination.as_ref().filter(|_| !elsewhere)?;
+    Some(SocketAddr::new(to.ip, to.port))
+}
+
+/// A name may share its address with others, and a port says little.
+fn is_pool(event: &Event) -> bool {
+    let sure = [Reason::Protocol, Reason::Address, Reason::AddressPort, Reason::Prefix, Reason::Learned];
+    let stops = event.miner_guard.verdict.is_some_and(|v| v != Verdict::Allow.name() && v != Verdict::Alert.name());
+    stops && sure.iter().any(|r| event.miner_guard.reason == Some(r.name()))
 }
 
 fn above(proc: &ProcRoot, parent: u32) -> Vec<Task> {
