@@ -65,6 +65,15 @@ pub fn file_of_bprm(bprm: Ptr) -> Option<Ptr> {
     bprm.follow(Offset::BprmFile)
 }
 
+/// Whether an interpreter runs in place of the file that was given to `execve`.
+#[inline(always)]
+pub fn is_script(bprm: Ptr) -> bool {
+    match (bprm.read::<u64>(Offset::BprmFilename), bprm.read::<u64>(Offset::BprmInterp)) {
+        (Some(given), Some(runs)) => given != runs,
+        _ => false,
+    }
+}
+
 /// The file that the task's program came from.
 #[inline(always)]
 pub fn exe_of(task: Ptr) -> Option<Ptr> {

@@ -17,8 +17,8 @@ use miner_guard_tests::{
     case::{Done, case},
     cgroup::Cgroup,
     guard::{Guard, Post},
-    program::{self, Then},
     listener::Listener,
+    program::{self, Then},
     route::{Attempt, Route},
     sandbox::SECOND_V6_LOOPBACK,
 };
@@ -298,8 +298,7 @@ fn destination() -> Result<Done> {
     ensure!(elsewhere()? == Attempt::Through, "before there was a miner");
 
     let opening = r#"{"id":1,"method":"mining.subscribe","params":["x/1.0"]}"#;
-    let script =
-        format!("exec 3<>/dev/tcp/{}/{}; echo '{opening}' >&3; read x", to.ip(), to.port());
+    let script = format!("exec 3<>/dev/tcp/{}/{}; echo '{opening}' >&3; read x", to.ip(), to.port());
     let mut command = cgroup.command(&program)?;
     let mut child = command.args(["-c", &script]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let event = guard.wait_event(|e| e["event"]["action"] == "address-learned")?;
@@ -309,7 +308,8 @@ fn destination() -> Result<Done> {
 
     let denied = elsewhere()?;
     ensure!(denied.is_denied(), "another cgroup: {denied}");
-    let told = guard.wait_event(|e| e["miner_guard"]["reason"] == "learned" && e["process"]["pid"].is_number())?;
+    let told =
+        guard.wait_event(|e| e["miner_guard"]["reason"] == "learned" && e["process"]["pid"].is_number())?;
     ensure!(told["rule"]["id"] == "learned", "{told}");
     let known = json(&post, &["feed", "learned"])?;
     ensure!(known["addresses"][0]["address"] == SECOND_V6_LOOPBACK.to_string(), "{known}");

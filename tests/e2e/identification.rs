@@ -11,6 +11,7 @@ use miner_guard_tests::{
     program::{self, Then},
 };
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// The keys of AesGenerator1R and two states of AesHash1R, as RandomX's specification prints them. In hexadecimal, so
 /// that this program is none.
@@ -37,6 +38,7 @@ pub fn cases() -> Vec<Trial> {
         case("a_program_with_randomx_and_no_client_runs_and_is_told", no_client),
         case("a_script_listed_by_its_path_is_stopped", script),
         case("a_script_listed_by_its_path_is_told_in_audit_and_runs", script_in_audit),
+        case("a_script_listed_by_its_hash_is_stopped_wherever_it_lies", script_by_hash),
     ]
 }
 
@@ -203,6 +205,29 @@ fn script_in_audit() -> Result<Done> {
     let event = guard.wait_event(|event| event["miner_guard"]["reason"] == "file-path")?;
     let about = &event["miner_guard"];
     ensure!(about["verdict"] == "deny" && about["enforced"] == false, "{event}");
+    guard.stop()?;
+    Ok(Done::Passed)
+}
+
+fn script_by_hash() -> Result<Done> {
+    let cgroup = Cgroup::new()?;
+    let post = Post::at(&cgroup, "")?;
+    let (listed, other) = (post.path("a.sh"), post.path("b.sh"));
+    let text = b"#!/bin/sh\nprintf 'ran\\n'\nkill -STOP $$\n";
+    let hash = Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    post.write_policy(&format!("[[rule]]\nid = \"by-hash\"\nsha256 = \"{hash}\"\naction = \"deny\"\n"))?;
+    let mut guard = post.start("enforce")?;
+    // The interpreter is known before the script is there.
+    program::write(&other, b"#!/bin/sh\nprintf 'ran\\n'\nexit 42\n")?;
+    for _ in 0..2 {
+        let run = program::run(&mut cgroup.command(&other)?)?;
+        ensure!(run.was_let_go(), "another script: {run:?}");
+    }
+    program::write(&listed, text)?;
+    let run = program::run(&mut cgroup.command(&listed)?)?;
+    ensure!(run.was_stopped(), "{run:?}");
+    let event = guard.wait_event(|event| event["miner_guard"]["reason"] == "file-hash")?;
+    ensure!(event["rule"]["id"] == "by-hash" && event["file"]["hash"]["sha256"] == hash, "{event}");
     guard.stop()?;
     Ok(Done::Passed)
 }

@@ -168,7 +168,11 @@ fn roads() -> Result<Done> {
     }
     for route in roads {
         let attempt = route.from_cgroup(&cgroup, to)?;
-        ensure!(attempt.is_stopped() || matches!(attempt, Attempt::Unavailable(_)), "{}: {attempt}", route.title());
+        ensure!(
+            attempt.is_stopped() || matches!(attempt, Attempt::Unavailable(_)),
+            "{}: {attempt}",
+            route.title()
+        );
     }
     isolate(&post, "release", &cgroup)?;
     for route in roads {

@@ -25,6 +25,8 @@ offsets! {
     BprmFile = "linux_binprm", ["file"],
     /// The path given to `execve`.
     BprmFilename = "linux_binprm", ["filename"],
+    /// The path of the program that runs: another one than `filename` for a script.
+    BprmInterp = "linux_binprm", ["interp"],
     /// The file's inode.
     FileInode = "file", ["f_inode"],
     /// Inode number.

@@ -178,6 +178,8 @@ pub enum Class {
     AllowedDomainBelow = 8,
     /// Not looked up here: some executable file is exempt, by its identity in the file table.
     Exe = 9,
+    /// Not looked up here: some file is listed, by its path or content, and may be a script: starts of scripts are reported.
+    Script = 10,
 }
 
 impl Class {

@@ -3,13 +3,17 @@
 use miner_guard_common::abi::{
     exec::{ARGS_TRUNCATED, Exec, FIRST_SEEN, FROM_LSM, UNLINKED},
     file::{FileId, FileVerdict, LOADER},
+    policy::Class,
     record::{Kind, Loss},
     verdict::Verdict,
 };
 
 use crate::{
     emit, files,
-    policy::{self, questions::NoPolicy},
+    policy::{
+        self,
+        questions::{self, NoPolicy},
+    },
     task::{self, Ptr},
     verdict::{self, Decision},
 };
@@ -23,7 +27,9 @@ pub fn started(task: u64, bprm: u64) {
         return emit::lost(Loss::KernelRead);
     };
     let known = files::verdict_of(&id);
-    if known.is_some_and(|v| v.verdict == Verdict::Allow as u8 && v.flags & LOADER == 0) {
+    let clean = known.is_some_and(|v| v.verdict == Verdict::Allow as u8 && v.flags & LOADER == 0);
+    // The interpreter is known; its script may be listed.
+    if clean && !(questions::has(Class::Script) && task::is_script(bprm)) {
         return;
     }
     if !policy::in_scope() {

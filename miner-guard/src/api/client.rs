@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use super::{
     control::{
         CaseList, CaseView, Changes, Explanation, Failure, FailureKind, FeedList, FeedUpdate,
-        FeedUpdateRequest, Forgotten, Isolation, IsolationRequest, LearnedList, ModeReply, ModeRequest, PolicyList, ReloadReply, Status,
+        FeedUpdateRequest, Forgotten, Isolation, IsolationRequest, LearnedList, ModeReply, ModeRequest,
+        PolicyList, ReloadReply, Status,
     },
     http::{self, Body},
     socket::trusted,

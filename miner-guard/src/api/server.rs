@@ -24,8 +24,8 @@ use tokio::{
 
 use super::{
     control::{
-        Command, CommandError, Commands, Failure, FailureKind, FeedUpdateRequest, IsolationRequest, ModeReply, ModeRequest,
-        Reply, Status,
+        Command, CommandError, Commands, Failure, FailureKind, FeedUpdateRequest, IsolationRequest,
+        ModeReply, ModeRequest, Reply, Status,
     },
     hub::{Hub, Seen, Watch},
     metrics,

@@ -96,8 +96,12 @@ fn text(s: &Status, colour: Colour) -> String {
     head.push(vec![plain("kernel"), plain(format!("{}, LSMs {}", s.kernel, s.lsm))]);
     head.push(vec![plain("gpu"), plain(&s.gpu)]);
     for i in &s.isolated {
-        let until = i.until.as_ref().map_or_else(|| "until it is released".to_owned(), |t| format!("until {t}"));
-        head.push(vec![plain("isolated"), toned(format!("{} {until} ({})", i.cgroup, i.why), Tone::Attention)]);
+        let until =
+            i.until.as_ref().map_or_else(|| "until it is released".to_owned(), |t| format!("until {t}"));
+        head.push(vec![
+            plain("isolated"),
+            toned(format!("{} {until} ({})", i.cgroup, i.why), Tone::Attention),
+        ]);
     }
     if let Some(note) = &s.domains_note {
         head.push(vec![plain("note"), toned(note, Tone::Attention)]);

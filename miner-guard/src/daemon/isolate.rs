@@ -11,11 +11,7 @@ use jiff::Timestamp;
 use miner_guard_common::abi::verdict::Mode;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    RunOptions,
-    cases::now_ms,
-    start::Guard,
-};
+use super::{RunOptions, cases::now_ms, start::Guard};
 use crate::{
     api::control::{CommandError, Isolated, Isolation, IsolationRequest},
     event::{
@@ -115,7 +111,11 @@ fn exists(c: &Confined) -> bool {
 
 impl Guard {
     /// Isolates the cgroup of a pid, or a cgroup by its path.
-    pub(super) fn isolate(&mut self, wanted: &IsolationRequest, why: &str) -> Result<Isolation, CommandError> {
+    pub(super) fn isolate(
+        &mut self,
+        wanted: &IsolationRequest,
+        why: &str,
+    ) -> Result<Isolation, CommandError> {
         let (id, path) = self.find_cgroup(&wanted.target)?;
         self.may_isolate(&path)?;
         let hours = wanted.hours.unwrap_or(self.policy.settings.respond.isolate_h);
@@ -137,7 +137,12 @@ impl Guard {
                 }
                 let done = self.isolated.programs.isolate(&self.instance, &path, id);
                 done.map_err(|e| CommandError::Kernel(e.to_string()))?;
-                self.isolated.cgroups.push(Confined { id, path: path.clone(), until_ms, why: why.to_owned() });
+                self.isolated.cgroups.push(Confined {
+                    id,
+                    path: path.clone(),
+                    until_ms,
+                    why: why.to_owned(),
+                });
                 let what = match self.mode {
                     Mode::Enforce => "may reach protected destinations only",
                     Mode::Audit => "would be confined to protected destinations; in audit that is only told",
@@ -185,7 +190,9 @@ impl Guard {
     pub(super) fn expire_isolation(&mut self) {
         let now = now_ms();
         let over = |c: &Confined| c.until_ms.is_some_and(|ms| ms <= now);
-        for (over, why) in [(&over as &dyn Fn(&Confined) -> bool, "its time is over"), (&|c| !exists(c), "it is gone")] {
+        for (over, why) in
+            [(&over as &dyn Fn(&Confined) -> bool, "its time is over"), (&|c| !exists(c), "it is gone")]
+        {
             if self.isolated.cgroups.iter().any(over)
                 && let Err(e) = self.set_free(over, why)
             {

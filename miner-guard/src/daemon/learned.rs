@@ -32,8 +32,8 @@ use crate::{
         learned::{Change, LearnedTable, key},
         pins::Instance,
     },
-    respond::sockets,
     policy::learned::{Cause, Learned, Lesson, Row, Shown, Whom, canonical},
+    respond::sockets,
 };
 
 /// Between two generations for the sake of what was learned.
@@ -153,7 +153,9 @@ impl Guard {
                 let lesson = Lesson { cause, rule: 0, addresses: &addresses, whom, chain: who.clone() };
                 let fresh = self.learn(&lesson, None, None);
                 if fresh > 0 {
-                    self.teller.cases.note(&miner.case, &format!("learned {fresh} addresses that {who} talked to"));
+                    self.teller
+                        .cases
+                        .note(&miner.case, &format!("learned {fresh} addresses that {who} talked to"));
                 }
             }
         }

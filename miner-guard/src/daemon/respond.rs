@@ -150,7 +150,8 @@ impl Guard {
         } else if acts && !members.is_empty() {
             let place = self.teller.cases.get(&due.id).and_then(|c| c.place.cgroup.clone());
             let why = format!("case {} is mining", due.id);
-            let (done, text) = self.isolate_for(place.unwrap_or_else(|| format!("pid:{}", due.task.pid)), &why);
+            let (done, text) =
+                self.isolate_for(place.unwrap_or_else(|| format!("pid:{}", due.task.pid)), &why);
             self.teller.cases.note(&due.id, &text);
             self.tell_case(&due.id, Action::CaseClassified, members.first(), Verdict::Isolate, done, text);
         } else if !members.is_empty() {

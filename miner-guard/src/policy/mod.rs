@@ -162,7 +162,9 @@ impl Resolved {
         // A mark that there are exempt programs at all: which ones, the file table knows.
         let programs = !self.allowed.exes.is_empty() || !self.allowed.sha256.is_empty();
         let programs = programs.then_some((Class::Exe, 0, self.protected_rule));
-        let exempt: Vec<_> = self.allowed.ids.iter().copied().chain(cgroups).chain(programs).collect();
+        let scripts = (!self.files.is_empty()).then_some((Class::Script, 0, self.protected_rule));
+        let exempt: Vec<_> =
+            self.allowed.ids.iter().copied().chain(cgroups).chain(programs).chain(scripts).collect();
         compile::compile(
             &Listed {
                 verdicts: &verdicts,

@@ -253,7 +253,10 @@ fn one_of_each() -> Vec<Event> {
             false,
         ),
         learned(),
-        guard(Action::CgroupIsolated, "/sys/fs/cgroup/system.slice/cron.service may reach protected destinations only"),
+        guard(
+            Action::CgroupIsolated,
+            "/sys/fs/cgroup/system.slice/cron.service may reach protected destinations only",
+        ),
         guard(
             Action::CgroupReleased,
             "/sys/fs/cgroup/system.slice/cron.service may reach others again: its time is over",

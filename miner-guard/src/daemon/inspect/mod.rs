@@ -14,6 +14,7 @@ use std::{
 };
 
 use miner_guard_common::abi::{
+    exec::FIRST_SEEN,
     file::{FileId, FileVerdict, LOADER},
     verdict::{Mode, Reason},
 };
@@ -103,16 +104,22 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         return ended(rules, &proc, record);
     };
     let given = file::given(&proc, &record, &started, rules);
+    // Only what it was given is new.
+    let known = record.flags & FIRST_SEEN == 0;
     let mut judged = match given {
         Given::ToLoader(_) => Judged::clean(),
+        _ if known => Judged::clean(),
         Given::ToInterpreter(_) | Given::Nothing => judge(identifier, rules, &started),
     };
     let mut flags = 0;
     if matches!(given, Given::ToLoader(_)) || rules.is_interpreter(&file::path(&started)) {
         flags = LOADER;
     }
-    let known = FileVerdict { flags: flags | judged.to_keep().flags, ..judged.to_keep() };
-    let mut remember = vec![(&started, record.file, known)];
+    let verdict = FileVerdict { flags: flags | judged.to_keep().flags, ..judged.to_keep() };
+    let mut remember = Vec::new();
+    if !known {
+        remember.push((&started, record.file, verdict));
+    }
     let mut decided_by = &started;
     if let Given::ToLoader(Some(target)) | Given::ToInterpreter(target) = &given
         && judged.lets_go_unnamed()
@@ -129,8 +136,10 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     }
 
     let exempt = record.head.reason == Reason::Exempt;
-    let stop =
-        judged.verdict.stops_program() && record.head.mode == Mode::Enforce && !exempt && !record.head.enforced;
+    let stop = judged.verdict.stops_program()
+        && record.head.mode == Mode::Enforce
+        && !exempt
+        && !record.head.enforced;
     let mut killed = false;
     let mut trouble = None;
     let mut captured = None;

@@ -21,6 +21,7 @@ fn subject(pid: u32, above: &[u32], group: u32) -> Subject {
         group: Some(task(group)),
         place: Place { cgroup_id: 7, unit: Some("session-1.scope".into()), ..Place::default() },
         destination: None,
+        pool: false,
     }
 }
 

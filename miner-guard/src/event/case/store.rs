@@ -96,6 +96,7 @@ mod tests {
             group: None,
             place: Place::default(),
             destination: None,
+            pool: false,
         };
         let evidence = [Evidence::new(Kind::Contact, Strength::Medium, "reached for 192.0.2.5:3333\n")];
         book.observe(&subject, &evidence, 1000, &CaseSettings::default());

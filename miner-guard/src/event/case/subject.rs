@@ -161,7 +161,8 @@ fn destination(event: &Event) -> Option<SocketAddr> {
 /// A name may share its address with others, and a port says little.
 fn is_pool(event: &Event) -> bool {
     let sure = [Reason::Protocol, Reason::Address, Reason::AddressPort, Reason::Prefix, Reason::Learned];
-    let stops = event.miner_guard.verdict.is_some_and(|v| v != Verdict::Allow.name() && v != Verdict::Alert.name());
+    let stops =
+        event.miner_guard.verdict.is_some_and(|v| v != Verdict::Allow.name() && v != Verdict::Alert.name());
     stops && sure.iter().any(|r| event.miner_guard.reason == Some(r.name()))
 }
 

@@ -153,6 +153,7 @@ const fn tone(a: Action) -> Tone {
         | Action::QuestionDenied
         | Action::ExecDenied
         | Action::ProcessKilled
+        | Action::CgroupIsolated
         | Action::PersistenceFound => Tone::Stopped,
         Action::ConnectionWouldBeDenied
         | Action::ConnectionWouldBeClosed
@@ -177,6 +178,7 @@ const fn tone(a: Action) -> Tone {
         | Action::ModeChanged
         | Action::PolicyReloaded
         | Action::FeedUpdated
+        | Action::CgroupReleased
         | Action::CanaryPassed
         | Action::GuardStopped => Tone::Calm,
     }
