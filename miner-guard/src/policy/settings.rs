@@ -32,15 +32,11 @@ pub struct Watching {
 pub struct CaseSettings {
     /// Evidence weighs half as much after so many seconds.
     pub half_life_s: u64,
-    /// An instruction mix must hold for so many seconds to be `hashing-heavy`.
-    pub sustain_s: u64,
-    /// RandomX's rounding modes, without the shape of its code, must hold for so many seconds to be `mining`.
-    pub hold_s: u64,
 }
 
 impl Default for CaseSettings {
     fn default() -> Self {
-        Self { half_life_s: 3600, sustain_s: 180, hold_s: 20 }
+        Self { half_life_s: 3600 }
     }
 }
 

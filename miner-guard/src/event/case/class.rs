@@ -40,8 +40,6 @@ impl Class {
     }
 }
 
-/// Sightings further apart than this do not make a thing held, milliseconds.
-const GAP_MS: u64 = 60_000;
 /// What a piece must still weigh to speak: a medium one does for one half-life, a strong one for nearly two.
 const SPEAKS: f64 = 0.25;
 
@@ -55,8 +53,6 @@ pub struct Item {
     pub first_ms: u64,
     /// Last seen.
     pub last_ms: u64,
-    /// Seen without a gap since then.
-    pub since_ms: u64,
     /// How often.
     pub count: u64,
 }
@@ -65,22 +61,13 @@ impl Item {
     /// Seen for the first time.
     #[must_use]
     pub const fn new(evidence: Evidence, now_ms: u64) -> Self {
-        Self { evidence, first_ms: now_ms, last_ms: now_ms, since_ms: now_ms, count: 1 }
+        Self { evidence, first_ms: now_ms, last_ms: now_ms, count: 1 }
     }
 
     /// Seen again. A clock that was set back does not make it younger.
     pub fn again(&mut self, now_ms: u64) {
-        if now_ms.saturating_sub(self.last_ms) > GAP_MS {
-            self.since_ms = now_ms;
-        }
         self.last_ms = self.last_ms.max(now_ms);
         self.count = self.count.saturating_add(1);
-    }
-
-    /// For how long it was seen without a gap.
-    #[must_use]
-    pub const fn held_ms(&self) -> u64 {
-        self.last_ms.saturating_sub(self.since_ms)
     }
 
     /// What it still weighs, 0 to 1.
@@ -101,15 +88,14 @@ impl Item {
             return None;
         }
         let strong = self.evidence.strength == Strength::Strong;
-        let held = |s: u64| self.held_ms() >= s.saturating_mul(1000);
         match self.evidence.kind {
             Kind::Miner | Kind::Listed => Some(Claim::Mines),
             Kind::Contact | Kind::Protocol | Kind::PoolServer => Some(Claim::Pools),
-            Kind::RoundingModes => {
-                Some(if strong || held(settings.hold_s) { Claim::Mines } else { Claim::Hashes })
-            }
-            Kind::InstructionMix if strong || held(settings.sustain_s) => Some(Claim::Hashes),
-            Kind::Algorithm | Kind::MemoryShape | Kind::MachineTuning | Kind::Gpu if strong => {
+            // Whoever reports these as strong has watched for long enough (`[runtime] sustain`).
+            Kind::RoundingModes => Some(if strong { Claim::Mines } else { Claim::Hashes }),
+            Kind::InstructionMix | Kind::Algorithm | Kind::MemoryShape | Kind::MachineTuning | Kind::Gpu
+                if strong =>
+            {
                 Some(Claim::Hashes)
             }
             _ => None,

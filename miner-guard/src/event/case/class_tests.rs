@@ -11,12 +11,6 @@ fn seen(kind: Kind, strength: Strength) -> Item {
     Item::new(Evidence::new(kind, strength, "x"), START)
 }
 
-fn held(kind: Kind, strength: Strength, seconds: u64) -> Item {
-    let mut item = seen(kind, strength);
-    (1..=seconds).for_each(|s| item.again(START + s * 1000));
-    item
-}
-
 fn class_of(items: &[Item]) -> Option<Class> {
     let now = items.iter().map(|i| i.last_ms).max().unwrap_or(START);
     judge(items, now, &settings()).class
@@ -38,27 +32,19 @@ fn each_class_needs_what_the_design_says() {
 }
 
 #[test]
-fn rounding_modes_alone_are_mining_once_they_have_held() {
-    let hold = settings().hold_s;
-    let modes = |s| held(Kind::RoundingModes, Strength::Medium, s);
-    assert_eq!(class_of(&[modes(hold - 1)]), Some(Class::HashingHeavy));
-    assert_eq!(class_of(&[modes(hold)]), Some(Class::Mining));
-    // Seen twice with a long pause between is not held.
-    let mut paused = seen(Kind::RoundingModes, Strength::Medium);
-    paused.again(START + GAP_MS + 1);
-    assert_eq!(class_of(&[paused]), Some(Class::HashingHeavy));
-    // Whoever reports it as strong has seen enough.
+fn rounding_modes_alone_are_mining_when_they_are_strong() {
+    assert_eq!(class_of(&[seen(Kind::RoundingModes, Strength::Medium)]), Some(Class::HashingHeavy));
     assert_eq!(class_of(&[seen(Kind::RoundingModes, Strength::Strong)]), Some(Class::Mining));
 }
 
 #[test]
-fn an_instruction_mix_must_be_held_and_is_never_more_than_hashing_heavy() {
-    let sustain = settings().sustain_s;
-    let mix = |s| held(Kind::InstructionMix, Strength::Medium, s);
-    assert_eq!(class_of(&[mix(sustain - 1)]), None);
-    assert_eq!(class_of(&[mix(sustain)]), Some(Class::HashingHeavy));
-    // A password cracker: the functions in its file, and at work for hours.
-    assert_eq!(class_of(&[mix(36_000), seen(Kind::Algorithm, Strength::Strong)]), Some(Class::HashingHeavy));
+fn an_instruction_mix_must_be_strong_and_is_never_more_than_hashing_heavy() {
+    let mix = |strength| seen(Kind::InstructionMix, strength);
+    assert_eq!(class_of(&[mix(Strength::Medium)]), None);
+    assert_eq!(class_of(&[mix(Strength::Strong)]), Some(Class::HashingHeavy));
+    // A password cracker: the functions in its file, and at work.
+    let cracker = [mix(Strength::Strong), seen(Kind::Algorithm, Strength::Strong)];
+    assert_eq!(class_of(&cracker), Some(Class::HashingHeavy));
 }
 
 #[test]

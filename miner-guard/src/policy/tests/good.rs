@@ -279,10 +279,10 @@ fn how_long_a_million_lines_take() {
 fn cases_and_responses_are_settings() {
     use crate::policy::{CaseSettings, OnMining, RespondSettings};
     let site = Site::new(
-        "builtin = false\n[case]\nhalf_life_s = 60\nsustain_s = 300\n[respond]\nmining = \"isolate\"\nlearn_h = 0\n",
+        "builtin = false\n[case]\nhalf_life_s = 60\n[respond]\nmining = \"isolate\"\nlearn_h = 0\n",
     );
     let settings = site.load().settings;
-    assert_eq!(settings.case, CaseSettings { half_life_s: 60, sustain_s: 300, ..CaseSettings::default() });
+    assert_eq!(settings.case, CaseSettings { half_life_s: 60 });
     let wanted = RespondSettings { mining: OnMining::Isolate, learn_h: 0, ..RespondSettings::default() };
     assert_eq!(settings.respond, wanted);
 }

@@ -11,8 +11,6 @@ pub(super) fn case(table: &Table<'_, '_>, source: &Source<'_>) -> CaseSettings {
         let section = Table::new(source, t, at, "case".to_owned());
         let set = |key, value: &mut u64| *value = section.number(key, 1, YEAR_S).unwrap_or(*value);
         set("half_life_s", &mut case.half_life_s);
-        set("sustain_s", &mut case.sustain_s);
-        set("hold_s", &mut case.hold_s);
         section.finish();
     }
     case
