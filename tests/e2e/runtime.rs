@@ -3,7 +3,7 @@
 //! Real RandomX is run by `cargo xtask eval runtime`. Here a stand-in has its signature: a program in audit mode that a test
 //! can build in a second.
 
-use std::time::Duration;
+use std::{fs, os::fd::AsRawFd as _, time::Duration};
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -12,12 +12,14 @@ use miner_guard_tests::{
     case::{Done, case},
     cgroup::Cgroup,
     guard::{Guard, Post},
+    program,
 };
 use serde_json::Value;
 
 pub fn cases() -> Vec<Trial> {
     vec![
         case("a_program_with_the_signature_of_randomx_is_told_as_mining", || with_hooks(mining)),
+        case("randomx_is_found_in_a_file_without_a_name", || with_hooks(nameless)),
         case("interval_arithmetic_a_rounding_test_and_hashing_are_not_mining", || with_hooks(honest)),
         case("hashing_that_goes_on_is_told_as_hashing_heavy_and_not_stopped", || with_hooks(hashing)),
         case("an_allowed_program_is_not_told", || with_hooks(allowed)),
@@ -51,6 +53,28 @@ fn mining() -> Result<()> {
     let reasons = about["evidence"].to_string();
     ensure!(reasons.contains("rounding modes") && reasons.contains("RandomX"), "{event}");
     ensure!(event["process"]["executable"].is_string() && about["cgroup"].is_string(), "{event}");
+    Ok(())
+}
+
+/// In memory, and deleted once it runs.
+fn nameless() -> Result<()> {
+    let cgroup = Cgroup::new()?;
+    let post = Post::at(&cgroup, POLICY)?;
+    let mut guard = post.start("audit")?;
+    let bytes = fs::read("/proc/self/exe")?;
+    let memory = program::in_memory(&bytes)?;
+    let in_memory =
+        Busy::RandomxStandIn.start_from(&cgroup, format!("/proc/self/fd/{}", memory.as_raw_fd()))?;
+    let file = post.path("deleted");
+    program::write(&file, &bytes)?;
+    let deleted = Busy::RandomxStandIn.start_from(&cgroup, &file)?;
+    fs::remove_file(&file)?;
+    // In whichever order they are told.
+    let mut left = vec![in_memory.pid(), deleted.pid()];
+    guard.each_event(|event| {
+        left.retain(|pid| !of(&event, "mining", *pid));
+        left.is_empty()
+    })?;
     Ok(())
 }
 

@@ -37,7 +37,12 @@ impl Busy {
 
     /// Starts it in `cgroup`.
     pub fn start(self, cgroup: &Cgroup) -> Result<Running> {
-        let mut command = cgroup.command("/proc/self/exe")?;
+        self.start_from(cgroup, "/proc/self/exe")
+    }
+
+    /// Starts it from a copy of this program.
+    pub fn start_from(self, cgroup: &Cgroup, copy: impl AsRef<OsStr>) -> Result<Running> {
+        let mut command = cgroup.command(copy)?;
         command.args([ARGUMENT, &format!("{self:?}")]);
         Running::start(command)
     }
