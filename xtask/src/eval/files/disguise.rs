@@ -43,7 +43,9 @@ impl Variant {
 }
 
 /// Makes every disguise that the tools can make of this sample, below `dir`.
-pub fn all(builder: &Builder, sample: &Sample, dir: &Path) -> Result<Vec<Variant>> {
+pub fn all(builder: &Builder, sample: &Sample, dir: &Path, quick: bool) -> Result<Vec<Variant>> {
+    // The best takes a minute for each sample, and much longer on a busy machine.
+    let best = if quick { "-9" } else { "--best" };
     let plain = fs::read(&sample.path).with_context(|| format!("cannot read {}", sample.path.display()))?;
     let reworded = reword(&plain);
     let mut variants = Vec::new();
@@ -55,9 +57,9 @@ pub fn all(builder: &Builder, sample: &Sample, dir: &Path) -> Result<Vec<Variant
             "stripped" | "reworded, stripped" if sample.foreign => None,
             "stripped" | "reworded, stripped" => Some(tool(builder, from, &["strip", "--strip-all"])?),
             "UPX -1" => tool(builder, from, &["upx-ucl", "-qq", "-1"]).ok(),
-            "UPX --best" | "reworded, UPX --best" => tool(builder, from, &["upx-ucl", "-qq", "--best"]).ok(),
+            "UPX --best" | "reworded, UPX --best" => tool(builder, from, &["upx-ucl", "-qq", best]).ok(),
             "UPX, magic overwritten" => {
-                tool(builder, from, &["upx-ucl", "-qq", "--best"]).ok().map(|packed| unsigned(&packed))
+                tool(builder, from, &["upx-ucl", "-qq", best]).ok().map(|packed| unsigned(&packed))
             }
             _ => Some(from.clone()),
         };

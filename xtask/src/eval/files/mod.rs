@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{build, cache, shell};
 use builder::Builder;
 use page::Page;
+use speed::ROUNDS;
 
 /// Arguments of `cargo xtask eval static`.
 #[derive(clap::Args)]
@@ -23,6 +24,9 @@ pub struct Args {
     /// Only the miners and their disguises; the page is then printed and not written
     #[arg(long)]
     miners: bool,
+    /// In a few minutes: UPX packs with -9 instead of --best, and the speed is measured once; the page says so
+    #[arg(long)]
+    quick: bool,
     /// The guard that judges, instead of a release build
     #[arg(long, value_name = "FILE")]
     guard: Option<PathBuf>,
@@ -63,13 +67,16 @@ pub fn main(args: &Args) -> Result<()> {
 
     let (samples, missing) = miners::all(&builder, &dir)?;
     page.missing(&missing);
+    if args.quick {
+        page.quick();
+    }
     let disguised = dir.join("disguised");
     if disguised.exists() {
         fs::remove_dir_all(&disguised).with_context(|| format!("cannot remove {}", disguised.display()))?;
     }
     let mut variants = Vec::new();
     for sample in &samples {
-        variants.extend(disguise::all(&builder, sample, &disguised)?);
+        variants.extend(disguise::all(&builder, sample, &disguised, args.quick)?);
     }
     let verdicts = verdicts::scan(&guard, &[&disguised])?;
     let missed = page.matrix(&samples, &variants, &verdicts);
@@ -80,7 +87,7 @@ pub fn main(args: &Args) -> Result<()> {
         let tree = debian::unpack(&dir.join("debian"))?;
         let verdicts = verdicts::scan(&guard, &[&tree.path])?;
         let accused = page.honest(&tree, &verdicts);
-        speed::compare(&builder, &guard, &tree, &mut page)?;
+        speed::compare(&builder, &guard, &tree, &mut page, if args.quick { 1 } else { ROUNDS })?;
         page.write(&shell::root().join("docs/detection-static.md"))?;
         if accused > 0 {
             bail!("{accused} honest programs are taken for miners");

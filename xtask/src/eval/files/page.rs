@@ -54,6 +54,13 @@ impl Page {
         }
     }
 
+    /// Says what a quick run left out.
+    pub fn quick(&mut self) {
+        self.text.push_str(
+            "This was a quick run (`--quick`): UPX packed with -9 where --best is named, and the speed was measured once.\n\n",
+        );
+    }
+
     /// The table of samples and disguises; gives how many are missed.
     pub fn matrix(&mut self, samples: &[Sample], variants: &[Variant], verdicts: &Verdicts) -> usize {
         let mut missed = 0;
@@ -166,11 +173,11 @@ impl Page {
     }
 
     /// The scan beside yara: seconds by the clock and of processor time.
-    pub fn speed(&mut self, bytes: u64, threads: usize, ours: [f64; 2], yara: [f64; 2]) {
+    pub fn speed(&mut self, bytes: u64, threads: usize, rounds: usize, ours: [f64; 2], yara: [f64; 2]) {
         let _ = writeln!(self.text, "## Speed\n");
         let _ = writeln!(
             self.text,
-            "The same {} MB in memory, {threads} threads, the best of three rounds each. yara's rules \
+            "The same {} MB in memory, {threads} threads, the best of {rounds} rounds each. yara's rules \
              (`xtask/src/eval/files/miners.yar`) look for the same constants and words.\n",
             bytes / 1_000_000
         );

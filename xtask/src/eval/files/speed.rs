@@ -14,11 +14,12 @@ use crate::shell;
 
 /// Enough to take seconds, little enough to stay in memory, in bytes.
 const ENOUGH: u64 = 1 << 30;
-const ROUNDS: usize = 3;
+/// Rounds, unless there is no time.
+pub const ROUNDS: usize = 3;
 const THREADS: usize = 2;
 
-/// Compares the two on the same directories: the best of three rounds each, files in memory.
-pub fn compare(builder: &Builder, guard: &Path, tree: &Tree, page: &mut Page) -> Result<()> {
+/// Compares the two on the same directories: the best of some rounds each, files in memory.
+pub fn compare(builder: &Builder, guard: &Path, tree: &Tree, page: &mut Page, rounds: usize) -> Result<()> {
     let (paths, bytes) = some(&tree.path)?;
     let rules = shell::root().join("xtask/src/eval/files/miners.yar");
     let threads = THREADS.to_string();
@@ -40,12 +41,12 @@ pub fn compare(builder: &Builder, guard: &Path, tree: &Tree, page: &mut Page) ->
         })
     };
     let (mut ours, mut theirs) = ([f64::MAX; 2], [f64::MAX; 2]);
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (best, now) in [(&mut ours, scan()?), (&mut theirs, yara()?)] {
             *best = [best[0].min(now[0]), best[1].min(now[1])];
         }
     }
-    page.speed(bytes, THREADS, ours, theirs);
+    page.speed(bytes, THREADS, rounds, ours, theirs);
     Ok(())
 }
 
