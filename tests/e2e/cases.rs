@@ -301,6 +301,8 @@ fn destination() -> Result<Done> {
     let script = format!("exec 3<>/dev/tcp/{}/{}; echo '{opening}' >&3; read x", to.ip(), to.port());
     let mut command = cgroup.command(&program)?;
     let mut child = command.args(["-c", &script]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    // `wait` would close it, and the miner end by itself.
+    let _held = child.stdin.take();
     let event = guard.wait_event(|e| e["event"]["action"] == "address-learned")?;
     ensure!(event["message"].to_string().contains(&SECOND_V6_LOOPBACK.to_string()), "{event}");
     ensure!(event["miner_guard"]["evidence"].to_string().contains("denied to everyone"), "{event}");

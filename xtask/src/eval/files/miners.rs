@@ -15,7 +15,7 @@ use crate::{
 
 /// Miners written in Rust: the crate, its version, and what it needs besides a compiler.
 const CRATES: &[(&str, &str, Option<&str>)] =
-    &[("kaspa-miner", "0.2.7", None), ("ministo", "0.1.1", Some("cmake"))];
+    &[("kaspa-miner", "0.2.7", Some("protoc")), ("ministo", "0.1.1", Some("cmake"))];
 
 /// A program that hashes made-up input, linked with Debian's library; it is built, and never run.
 const SHARED: &str = r#"
