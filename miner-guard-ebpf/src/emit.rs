@@ -1,17 +1,18 @@
-//! Records to user space. A full ring is counted, never silent; a flood from one process is counted into its
-//! next record, so that nobody can starve the interesting event.
+//! Records to user space. One wakes the daemon, those that follow soon do not: it looks again by its own clock. A full ring
+//! is counted, never silent; a flood from one process is counted into its next record, so that nobody can starve the
+//! interesting event.
 
 use aya_ebpf::{
     btf_maps::{LruHashMap, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
         bpf_get_smp_processor_id, bpf_ktime_get_ns,
-        generated::{bpf_get_current_comm, bpf_ringbuf_query},
+        generated::{bpf_get_current_comm, bpf_jiffies64},
     },
     macros::btf_map,
 };
 use miner_guard_common::abi::record::{
-    FLOOD_BURST, FLOOD_WINDOW_NS, Flood, FloodKey, Head, Kind, LOSS_SLOTS, Loss, RING_BYTES,
+    FLOOD_BURST, FLOOD_WINDOW_NS, Flood, FloodKey, Head, Kind, LOSS_SLOTS, Loss, RING_BYTES, WAKE_GAP_NS,
 };
 
 use crate::verdict::Decision;
@@ -25,9 +26,12 @@ static LOSS: PerCpuArray<u64, { LOSS_SLOTS as usize }> = PerCpuArray::new();
 #[btf_map]
 static FLOOD: LruHashMap<FloodKey, Flood, 4096> = LruHashMap::new();
 
+/// When this CPU last woke the daemon, nanoseconds.
+#[btf_map]
+static WOKEN: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
-const BPF_RB_AVAIL_DATA: u64 = 0;
 
 /// Counts a loss.
 #[inline(always)]
@@ -36,6 +40,35 @@ pub fn lost(why: Loss) {
         // SAFETY: this CPU's slot; programs of one CPU do not interleave within an addition that matters more
         // than one count.
         unsafe { *n += 1 };
+    }
+}
+
+/// When this CPU last read the clock.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Tick {
+    jiffies: u64,
+    ns: u64,
+}
+
+#[btf_map]
+static TICK: PerCpuArray<Tick, 1> = PerCpuArray::new();
+
+/// `CLOCK_MONOTONIC` as of this tick of the kernel's timer, or a little later: reading the clock itself is a call, and
+/// a window of a second needs no better.
+#[inline(always)]
+fn about_now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    let jiffies = unsafe { bpf_jiffies64() };
+    // SAFETY: the same.
+    let now = || unsafe { bpf_ktime_get_ns() };
+    let Some(tick) = TICK.get_ptr_mut(0) else { return now() };
+    // SAFETY: this CPU's slot. A program that interrupts another one there leaves a time of the same tick or the next.
+    unsafe {
+        if (*tick).jiffies != jiffies {
+            *tick = Tick { jiffies, ns: now() };
+        }
+        (*tick).ns
     }
 }
 
@@ -48,8 +81,7 @@ pub fn admit(kind: Kind) -> Option<u32> {
 /// The same for a process that is not the current one.
 #[inline(always)]
 pub fn admit_as(pid: u32, kind: Kind) -> Option<u32> {
-    // SAFETY: the helper has no preconditions.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = about_now();
     let key = FloodKey { pid, kind: kind as u32 };
     let Some(f) = FLOOD.get_ptr_mut(&key) else {
         // An LRU table is never full; should the kernel refuse all the same, the record is sent.
@@ -58,7 +90,8 @@ pub fn admit_as(pid: u32, kind: Kind) -> Option<u32> {
     };
     // SAFETY: entries of a preallocated LRU table stay mapped; a race can at worst misplace a count.
     unsafe {
-        if now - (*f).since_ns >= FLOOD_WINDOW_NS {
+        // Signed: another CPU may have read the clock a moment later in the same tick.
+        if now.wrapping_sub((*f).since_ns).cast_signed() >= FLOOD_WINDOW_NS.cast_signed() {
             let held = (*f).held;
             *f = Flood { since_ns: now, sent: 1, held: 0 };
             return Some(held);
@@ -107,15 +140,37 @@ pub fn head(out: &mut Head, kind: Kind, d: &Decision, suppressed: u32) {
     }
 }
 
-/// Reserves a record, lets `fill` write it in place, and sends it. `urgent` wakes the daemon at once; otherwise
-/// it is woken when the ring is half full, or comes by its own timer: the wake-up is what costs (35 µs an exec).
+/// When the daemon has to know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: it may have to kill.
+    Now,
+    /// At once, or within two milliseconds if this CPU has just woken it.
+    Soon,
+}
+
+/// Reserves a record, lets `fill` write it in place, and sends it.
 #[inline(always)]
-pub fn send<T: 'static>(urgent: bool, why: Loss, fill: impl FnOnce(&mut T)) {
+pub fn send<T: 'static>(wake: Wake, why: Loss, fill: impl FnOnce(&mut T)) {
     let Some(mut entry) = RING.reserve_untyped::<T>(0) else { return lost(why) };
     // SAFETY: the reservation is as large as T; `fill` writes every field that the receiver reads, and the
     // record types have no padding.
     fill(unsafe { &mut *entry.as_mut_ptr() });
-    // SAFETY: the address of a ring buffer's definition, which the loader turns into the map.
-    let half = || unsafe { bpf_ringbuf_query((&raw const RING).cast_mut().cast(), BPF_RB_AVAIL_DATA) } > RING_BYTES / 2;
-    entry.submit(if urgent || half() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
+    entry.submit(if wakes(wake) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
+}
+
+/// Whether this record wakes the daemon.
+#[inline(always)]
+fn wakes(wake: Wake) -> bool {
+    let Some(woken) = WOKEN.get_ptr_mut(0) else { return true };
+    // SAFETY: the helper has no preconditions; the slot is this CPU's. A program that interrupts another one there leaves a
+    // time that is right for both.
+    unsafe {
+        let now = bpf_ktime_get_ns();
+        if wake == Wake::Soon && now.wrapping_sub(*woken) < WAKE_GAP_NS {
+            return false;
+        }
+        *woken = now;
+    }
+    true
 }

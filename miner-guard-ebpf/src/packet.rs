@@ -165,7 +165,7 @@ impl Sock {
             return None;
         }
         // A v4-mapped peer is in the IPv4 member too; in the other one it is as the program gave it.
-        let address = if family == AF_INET6 { Address::V6(v6) } else { Address::V4(v4) };
+        let address = if family == AF_INET6 { Address::v6(v6) } else { Address::v4(v4) };
         let (high, low) = address.halves();
         Some(Peer { high, low, port: u16::from_be(port) })
     }

@@ -96,6 +96,8 @@ fn worse() -> Result<Done> {
     let path = post.path("feed.txt");
     let many: String = (60..70).map(|n| format!("127.66.66.{n}\n")).collect();
     fs::write(&path, &many)?;
+    // A copy is kept of what was read: a stop waits for it.
+    post.start("enforce")?.stop()?;
     let guard = post.start("enforce")?;
     fs::write(&path, "127.66.66.60\n")?;
     let output = post.run(&["feed", "update", "f"])?;

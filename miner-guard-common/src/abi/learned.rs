@@ -57,12 +57,9 @@ pub struct Filter {
 /// The four words under which an address is kept. IPv4, IPv4 mapped into IPv6 and IPv4 behind NAT64 are one address.
 #[inline(always)]
 pub const fn words(address: &crate::table::Address) -> [u32; 4] {
-    use crate::table::Address;
-    const MAPPED: u32 = 0xffff_u32.to_be();
-    match *address {
-        Address::V4(a) => [0, 0, MAPPED, a],
-        Address::V6([prefix, 0, 0, a]) if prefix == 0x0064_ff9b_u32.to_be() => [0, 0, MAPPED, a],
-        Address::V6(words) => words,
+    match address.behind_nat64() {
+        Some(v4) => crate::table::Address::v4(v4.to_be()).words(),
+        None => address.words(),
     }
 }
 

@@ -1,14 +1,16 @@
 //! The compiled policy: one *generation*, one array map of 64-byte blocks.
 //!
-//! Everything that a verdict depends on lies in this one map, the mode included, and the hooks reach it
-//! through one slot of an array of maps: replacing that slot replaces the whole policy at once.
+//! Everything that a verdict depends on lies in this one map, the mode included. There are two slots, each a place in an
+//! array of maps for the image and one in an array for a copy of its first [`HEAD_BLOCKS`] blocks, which a program reaches without
+//! a call; the lowest bit of a counter says which slot is in force. Raising it replaces the whole policy at once.
 //!
 //! | blocks | section | form |
 //! |---|---|---|
 //! | 0 | head | words [`word`]: magic, ABI, mode, where the sections lie: all that a miss needs |
 //! | 1 | details | words [`detail`]: generation, hash key, canary: read only for a hit, a name or IPv6 |
-//! | … | exact IPv4 | buckets of 8 addresses (words 0–7, host order) and their tags (words 8–15) |
-//! | … | keyed | buckets of 5 hashes (low words 0–4, high words 5–9) and tags (10–14); word 15: [`TAG_SPILLED`] |
+//! | … | exact IPv4 | buckets of 8 addresses (words 0–7, host order) and their tags (words 8–15), each with [`TAG_SPILLED`] |
+//! | … | filter | behind many exact buckets: 8 `u64` a block, bits by [`crate::table::filter_bits`] |
+//! | … | keyed | buckets of 5 hashes (low words 0–4, high words 5–9) and tags (10–14); word 15: 32 marks like [`TAG_SPILLED`] |
 //! | … | IPv4 prefixes | 4,096 blocks of tags by the high 16 bits, then [`chunk`]s, then tags |
 //! | … | IPv6 prefixes | one range a block, sorted, disjoint: words [`range`] |
 //! | … | protected | the same; IPv4 as `::ffff:a.b.c.d` |
@@ -20,7 +22,7 @@
 //! | bits | direct tag | with [`TAG_LIST`] |
 //! |---|---|---|
 //! | 31 | 0 | 1 |
-//! | 30 | [`TAG_SPILLED`] in slot 0 of an exact bucket, [`TAG_POINTER`] in the prefix section | the same |
+//! | 30 | [`TAG_SPILLED`] in an exact bucket, [`TAG_POINTER`] in the prefix section | the same |
 //! | 26–29 | verdict (27–29), [`TAG_WITH_PORT`] (26) | log2 of the list's blocks |
 //! | 0–25 | rule, 1 … | first block of the list, from the start of the section |
 
@@ -57,7 +59,7 @@ impl Block {
 
 /// First word of every generation: "MGRD".
 pub const MAGIC: u32 = 0x4452_474d;
-/// Blocks before the first section.
+/// Blocks before the first section, of which the hooks have a copy at hand.
 pub const HEAD_BLOCKS: u32 = 2;
 
 /// Words of block 0.
@@ -70,7 +72,7 @@ pub mod word {
     pub const CLASSES: u32 = 2;
     /// First block of the exact IPv4 section.
     pub const EXACT4: u32 = 3;
-    /// Buckets in it.
+    /// Buckets in it; the filter, if there is one, lies behind them.
     pub const EXACT4_LEN: u32 = 4;
     /// First block of the IPv4 prefix section.
     pub const PREFIX4: u32 = 5;
@@ -108,6 +110,11 @@ pub mod detail {
     pub const RULES: u32 = 9;
     /// Blocks of the whole generation.
     pub const BLOCKS: u32 = 10;
+    /// A bit for each 128th of the IPv4 space in which something is protected, four words: most of what is denied is
+    /// known not to be protected by a look here.
+    pub const PROTECTED4: u32 = 11;
+    /// Whether anything is protected.
+    pub const PROTECTED: u32 = 15;
 }
 
 /// Words of a chunk of the IPv4 prefix section: a step function over 256 cells.
@@ -136,7 +143,8 @@ pub mod range {
 
 /// The tag points to an outcome list.
 pub const TAG_LIST: u32 = 1 << 31;
-/// Some key whose first bucket this is lies in its second one.
+/// In the tag of slot `n` of an exact bucket: some key whose first bucket this is, and whose mark is `n`, lies in its
+/// second one. Eight marks, so that one spilled key sends only one in eight look-ups of other keys to a second bucket.
 pub const TAG_SPILLED: u32 = 1 << 30;
 /// In the prefix section: not a tag, but the block (from the section's start) of the next chunk.
 pub const TAG_POINTER: u32 = 1 << 30;

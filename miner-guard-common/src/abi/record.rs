@@ -86,6 +86,10 @@ pub const LOSS_SLOTS: u32 = 16;
 /// Size of the ring buffer in bytes.
 pub const RING_BYTES: u64 = 1 << 20;
 
+/// For so long after a wake-up, in nanoseconds, a processor's further records wake nobody: a wake-up costs the program that
+/// causes it many times what its call does. The daemon, once woken, looks again after twice as long, until it finds nothing.
+pub const WAKE_GAP_NS: u64 = 500_000;
+
 /// Records that one process may send within [`FLOOD_WINDOW_NS`]; more are counted into a later one.
 pub const FLOOD_BURST: u32 = 64;
 /// Length of the window, nanoseconds.

@@ -1,6 +1,6 @@
 //! The first two blocks, read field by field when a field is needed.
 
-use super::{Blocks, keyed::SipKey};
+use super::{Address, Blocks, keyed::SipKey};
 use crate::abi::{
     ABI,
     policy::{Block, Class, MAGIC, detail, word},
@@ -15,7 +15,7 @@ impl<'a> Header<'a> {
     /// `None` if there is no generation, or one of another layout.
     #[inline(always)]
     pub fn read<B: Blocks>(blocks: &'a B) -> Option<Self> {
-        let b = blocks.block(0)?;
+        let b = blocks.head()?;
         if b.word(word::MAGIC) != MAGIC || b.word(word::ABI_MODE) & 0xffff != ABI & 0xffff {
             return None;
         }
@@ -44,6 +44,16 @@ impl<'a> Header<'a> {
         self.has_number(class as u8)
     }
 
+    /// Whether any task can be exempt.
+    #[inline(always)]
+    pub const fn exempts(&self) -> bool {
+        const CLASSES: u32 = 1 << Class::Uid as u32
+            | 1 << Class::Gid as u32
+            | 1 << Class::Cgroup as u32
+            | 1 << Class::Exe as u32;
+        self.word(word::CLASSES) & CLASSES != 0
+    }
+
     #[inline(always)]
     pub(super) const fn has_number(&self, class: u8) -> bool {
         self.word(word::CLASSES) & (1 << (class & 31)) != 0
@@ -68,7 +78,7 @@ impl<'a> Details<'a> {
     /// `None` if there is no generation.
     #[inline(always)]
     pub fn read<B: Blocks>(blocks: &'a B) -> Option<Self> {
-        blocks.block(1).map(Self)
+        blocks.details().map(Self)
     }
 
     /// Number of the generation.
@@ -94,6 +104,15 @@ impl<'a> Details<'a> {
     #[inline(always)]
     pub const fn canary_rule(&self) -> u32 {
         self.0.word(detail::CANARY_RULE)
+    }
+
+    /// Whether the destination may be protected: `false` for most of what is not.
+    #[inline(always)]
+    pub const fn may_protect(&self, address: &Address) -> bool {
+        match address.is_v4() {
+            Some(v4) => self.0.word(detail::PROTECTED4 + (v4 >> 30)) & 1 << ((v4 >> 25) & 31) != 0,
+            None => self.0.word(detail::PROTECTED) != 0,
+        }
     }
 
     /// Number of rules.

@@ -1,7 +1,7 @@
 //! Everything that is not an IPv4 address: a 64-bit keyed hash in buckets of 5, two choices.
 
 use super::{Blocks, Header, sip::Sip};
-use crate::abi::policy::{Block, Class, TAG_SPILLED, word};
+use crate::abi::policy::{Block, Class, word};
 
 /// The secret of this boot's hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ pub const fn choices(hash: u64, buckets: u32) -> (u32, u32) {
     ((((hash >> 32) * buckets as u64) >> 32) as u32, (((hash & 0xffff_ffff) * buckets as u64) >> 32) as u32)
 }
 
+/// The bit of word 15 of the first bucket which says that a key like this one is in its second.
+#[inline(always)]
+pub const fn mark(hash: u64) -> u32 {
+    1 << (hash as u32 & 31)
+}
+
 /// Slots of a bucket.
 pub const SLOTS: u32 = 5;
 
@@ -69,7 +75,7 @@ pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, hash: u64) -> u32 
     let (one, two) = choices(hash, header.word(word::KEYED_LEN));
     let Some(b) = blocks.block(base.wrapping_add(one)) else { return 0 };
     let tag = in_bucket(b, hash);
-    if tag != 0 || b.word(15) & TAG_SPILLED == 0 {
+    if tag != 0 || b.word(15) & mark(hash) == 0 {
         return tag;
     }
     match blocks.block(base.wrapping_add(two)) {

@@ -2,7 +2,8 @@
 //!
 //! The same code answers in the kernel and on the host: no allocation, no panic, every loop bounded, and no more
 //! blocks read than a question needs. A miss is the common case and pays least: an IPv4 address that is not listed
-//! reads block 0, one bucket (two for about one in seven), and one block each for prefixes and ports if there are any.
+//! reads block 0, a block of the filter or one bucket (more for about one in twenty), and one block each for prefixes and ports if there are any;
+//! [`quick4`] is that case alone.
 //!
 //! Order of a verdict: address with port → address → prefix → *(learned: between [`address`] and [`port`])* → port. The
 //! first outcome that stops wins; if none stops, the first alert. [`exempt_uid`] and its sisters and [`protected`] come
@@ -15,15 +16,17 @@ mod keyed;
 mod name;
 mod outcome;
 mod prefix4;
+mod quick;
 mod range;
 mod sip;
 
 pub use address::{Address, Destination};
-pub use exact4::choices as exact4_choices;
+pub use exact4::{FILTERED_FROM, choices as exact4_choices, filter_bits, filter_blocks, mark as exact4_mark};
 pub use header::{Details, Header};
-pub use keyed::{SLOTS as KEYED_SLOTS, SipKey, choices as keyed_choices};
+pub use keyed::{SLOTS as KEYED_SLOTS, SipKey, choices as keyed_choices, mark as keyed_mark};
 pub use name::{NameHasher, allowed_name, by_key, name, name_answer, name_hasher};
 pub use outcome::Answer;
+pub use quick::{Listed, quick4};
 
 use crate::abi::{
     policy::{Block, Class, TAG_VALUE, word},
@@ -35,6 +38,18 @@ use outcome::{direct, first};
 pub trait Blocks {
     /// The block at `index`; `None` past the end.
     fn block(&self, index: u32) -> Option<&Block>;
+
+    /// Block 0.
+    #[inline(always)]
+    fn head(&self) -> Option<&Block> {
+        self.block(0)
+    }
+
+    /// Block 1.
+    #[inline(always)]
+    fn details(&self) -> Option<&Block> {
+        self.block(1)
+    }
 }
 
 impl Blocks for [Block] {
@@ -109,22 +124,30 @@ fn address6<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Opt
 /// What the policy says of a port (host byte order) alone.
 #[inline(always)]
 pub fn port<B: Blocks>(blocks: &B, header: &Header<'_>, port: u16) -> Option<Answer> {
-    let base = header.word(word::PORTS);
-    if base == 0 {
-        return None;
-    }
-    let port = port as u32;
-    let bits = blocks.block(base.wrapping_add(port >> 9))?.word(port >> 5);
-    if bits & (1 << (port & 31)) == 0 {
+    if !port_is_listed(blocks, header, port) {
         return None;
     }
     let key = Details::read(blocks)?.sip_key();
     Answer::of(keyed::tag(blocks, header, key.number(Class::Port, port as u64)), Reason::Port)
 }
 
+#[inline(always)]
+fn port_is_listed<B: Blocks>(blocks: &B, header: &Header<'_>, port: u16) -> bool {
+    let base = header.word(word::PORTS);
+    if base == 0 {
+        return false;
+    }
+    let port = port as u32;
+    let bits = blocks.block(base.wrapping_add(port >> 9)).map_or(0, |b| b.word(port >> 5));
+    bits & (1 << (port & 31)) != 0
+}
+
 /// The rule that protects or allows a destination, whatever another rule says of it.
 #[inline(always)]
 pub fn protected<B: Blocks>(blocks: &B, header: &Header<'_>, to: &Destination) -> Option<u32> {
+    if !Details::read(blocks)?.may_protect(&to.address) {
+        return None;
+    }
     let (high, mut low) = to.address.halves();
     let (base, len) = (header.word(word::PROTECTED), header.word(word::PROTECTED_LEN));
     let mut tag = range::tag(blocks, base, len, high, low);

@@ -38,7 +38,7 @@ pub fn v6(ctx: &SockAddrContext, op: Op) -> i32 {
 pub(super) fn to_v4(ctx: &SockAddrContext) -> Destination {
     // SAFETY: the verifier allows 4-byte loads of these context members; the kernel fills them for IPv4.
     let (address, port) = unsafe { ((*ctx.sock_addr).user_ip4, (*ctx.sock_addr).user_port) };
-    Destination { address: Address::V4(address), port: port_of(port) }
+    Destination { address: Address::v4(address), port: port_of(port) }
 }
 
 /// Where an IPv6 socket wants to go.
@@ -49,7 +49,7 @@ pub(super) fn to_v6(ctx: &SockAddrContext) -> Destination {
         let s = ctx.sock_addr;
         ([(*s).user_ip6[0], (*s).user_ip6[1], (*s).user_ip6[2], (*s).user_ip6[3]], (*s).user_port)
     };
-    Destination { address: Address::V6(a), port: port_of(port) }
+    Destination { address: Address::v6(a), port: port_of(port) }
 }
 
 /// The context keeps the port in network byte order, in the low 16 bits.
@@ -83,12 +83,11 @@ pub(super) fn report(ctx: &SockAddrContext, to: &Destination, op: Op, d: &Decisi
     let Some(suppressed) = emit::admit(Kind::Connect) else { return };
     // SAFETY: a 4-byte load of a context member.
     let protocol = unsafe { (*ctx.sock_addr).protocol } as u8;
-    emit::send::<Connect>(true, Loss::RingConnect, |r| {
+    emit::send::<Connect>(emit::Wake::Soon, Loss::RingConnect, |r| {
         emit::head(&mut r.head, Kind::Connect, d, suppressed);
-        (r.address, r.family) = match (to.address.is_v4(), to.address) {
-            (Some(v4), _) => ([v4.to_be(), 0, 0, 0], AF_INET),
-            (None, Address::V6(words)) => (words, AF_INET6),
-            (None, Address::V4(v4)) => ([v4, 0, 0, 0], AF_INET),
+        (r.address, r.family) = match to.address.is_v4() {
+            Some(v4) => ([v4.to_be(), 0, 0, 0], AF_INET),
+            None => (to.address.words(), AF_INET6),
         };
         r.port = to.port;
         r.protocol = protocol;

@@ -103,7 +103,7 @@ fn report(task: Ptr, bprm: Ptr, id: &FileId, flags: u32, d: &Decision) {
             None => return,
         }
     };
-    emit::send::<Exec>(true, Loss::RingExec, |r| {
+    emit::send::<Exec>(emit::Wake::Now, Loss::RingExec, |r| {
         emit::head(&mut r.head, Kind::Exec, d, suppressed);
         r.file = *id;
         r.ppid = task::parent(task);

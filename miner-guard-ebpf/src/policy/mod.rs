@@ -1,9 +1,11 @@
 //! What the policy in force makes of an attempt. [`questions`] asks the tables.
 //!
-//! A program may ask several questions, and each looks for the policy itself: what it decides is the answer of one
-//! policy all the same. The kernel waits for every program that runs when the slot of the policy is replaced, before it
-//! lets it be replaced again: one run meets at most one replacement. If the first and the last thing that were read are of one
-//! generation, so is everything between; if not, asking again is asking the new one.
+//! A program asks several questions, and each looks for the policy itself: what it decides is the answer of one policy all
+//! the same. The daemon replaces a policy in two calls of the kernel: one fills the slot that is not in force, then the
+//! epoch is raised, and the other empties the slot that was. Each of the two waits for all programs that run. So one run
+//! meets at most one replacement, and sees it by the epoch, before or after; asking again is then asking the new policy alone.
+//! (Reads are not reordered on x86-64. Elsewhere a system call lies between the raising and the emptying, much longer
+//! than any processor reads ahead.)
 
 pub mod isolated;
 pub mod packets;
@@ -18,22 +20,31 @@ use aya_ebpf::{
 use miner_guard_common::{
     abi::{
         file::FileVerdict,
-        policy::Block,
+        policy::{Block, HEAD_BLOCKS},
         verdict::{Mode, Reason, Verdict},
     },
-    table::{Blocks, Destination, Details, Header},
+    table::{self, Blocks, Destination, Details, Header, Listed},
 };
 
 use crate::verdict::Decision;
-use questions::{Listed, NoPolicy};
+use questions::NoPolicy;
 
 /// The values are arrays, and not [`Block`]s, in the map's BTF: 5.15 to 6.2 take a new generation, which is made without
 /// BTF, only if it looks like this template, and they see a difference where the template's value is a struct.
 type Image = Array<[u32; 16], 2, { (BPF_F_MMAPABLE | BPF_F_INNER_MAP) as usize }>;
 
-/// One slot: replacing what it holds replaces the whole policy at once.
+/// A table for each slot.
 #[btf_map]
-static POLICY: ArrayOfMaps<Image, 1> = ArrayOfMaps::new();
+static POLICY: ArrayOfMaps<Image, 2> = ArrayOfMaps::new();
+
+/// For each slot a copy of the table's first blocks. The kernel looks an index of an ordinary array up in line; in a table of
+/// any size it calls a function for it, which is most of what a look-up costs.
+#[btf_map]
+static HEADS: Array<[u32; 16 * HEAD_BLOCKS as usize], 2> = Array::new();
+
+/// How many policies there have been; the lowest bit says which slot is in force.
+#[btf_map]
+static EPOCH: Array<u32, 1> = Array::new();
 
 /// cgroup id that the guard is confined to, 0 for the whole host. Set by the loader. Hooks that attach to a cgroup
 /// do not need it.
@@ -41,13 +52,27 @@ static POLICY: ArrayOfMaps<Image, 1> = ArrayOfMaps::new();
 static SCOPE: u64 = 0;
 
 /// The policy in force.
-pub struct Generation(&'static Image);
+pub struct Generation {
+    image: &'static Image,
+    head: &'static [Block; HEAD_BLOCKS as usize],
+}
 
 impl Generation {
+    /// Changes when another policy comes into force.
+    #[inline(always)]
+    fn epoch() -> u32 {
+        // SAFETY: the entry is there as long as the program; volatile because the daemon changes it.
+        EPOCH.get_ptr(0).map_or(0, |n| unsafe { n.read_volatile() })
+    }
+
     /// `None` before the daemon has published the first one.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        POLICY.get(0).map(Self)
+        let slot = Self::epoch() & 1;
+        let image = POLICY.get(slot)?;
+        // SAFETY: two Blocks are repr(C) around exactly this array, whose entries lie on multiples of 8 bytes.
+        let head = unsafe { &*core::ptr::from_ref(HEADS.get(slot)?).cast() };
+        Some(Self { image, head })
     }
 }
 
@@ -56,73 +81,85 @@ impl Blocks for Generation {
     fn block(&self, index: u32) -> Option<&Block> {
         // SAFETY: a Block is repr(C) around exactly this array. The values of an mmap-able array map begin on a page and
         // are 64 bytes each, so that a Block's alignment holds too.
-        self.0.get(index).map(|words| unsafe { &*core::ptr::from_ref(words).cast::<Block>() })
+        self.image.get(index).map(|words| unsafe { &*core::ptr::from_ref(words).cast::<Block>() })
     }
-}
 
-/// What a decision needs of the policy besides an answer.
-struct Stamp {
-    generation: u64,
-    mode: Mode,
-    canary_rule: u32,
-    canary_cgroup: u64,
-}
-
-impl Stamp {
     #[inline(always)]
-    fn now() -> Result<Self, NoPolicy> {
-        let generation = Generation::current().ok_or(NoPolicy)?;
-        let mode = Header::read(&generation).ok_or(NoPolicy)?.mode();
-        let details = Details::read(&generation).ok_or(NoPolicy)?;
-        Ok(Self {
-            generation: details.generation(),
-            mode,
-            canary_rule: details.canary_rule(),
-            canary_cgroup: details.canary_cgroup(),
-        })
+    fn head(&self) -> Option<&Block> {
+        Some(&self.head[0])
+    }
+
+    #[inline(always)]
+    fn details(&self) -> Option<&Block> {
+        Some(&self.head[1])
     }
 }
 
 /// What becomes of a socket that wants to reach a destination: `None` if nothing is to be done or said.
-///
-/// Exemption and protection are asked of what is listed only: an ordinary connect does not pay for them.
 #[inline(always)]
 pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {
-    let Some(listed) = questions::or_learned(questions::listed(to)?, &to.address, here) else {
-        return Ok(None);
-    };
-    let excused = questions::exempt() || questions::protected(to);
-    let now = Stamp::now()?;
-    if listed.is_of(now.generation) {
-        return Ok(decide(listed, excused, &now));
+    let before = Generation::epoch();
+    let mut found = consider(to);
+    if Generation::epoch() != before {
+        found = consider(to);
     }
-    let Some(listed) = questions::or_learned(questions::listed(to)?, &to.address, here) else {
+    if found.listed == Listed::NOTHING {
         return Ok(None);
-    };
-    let excused = questions::exempt() || questions::protected(to);
-    Ok(decide(listed, excused, &now))
+    }
+    // No verdict has the number that stands for "no policy".
+    let verdict = found.listed.verdict().ok_or(NoPolicy)?;
+    let mode = if found.enforce { Mode::Enforce } else { Mode::Audit };
+    let (rule, generation) = (found.listed.rule(), found.generation);
+    if found.canary {
+        let (verdict, reason) = (Verdict::Deny, Reason::Canary as u8);
+        return Ok(Some(Decision { verdict, enforced: true, reason, rule, generation, mode }));
+    }
+    let enforced = verdict.stops() && found.enforce;
+    Ok(Some(Decision { verdict, enforced, reason: found.listed.reason(), rule, generation, mode }))
 }
 
+/// What there is to say of a destination. Every field is always written, unlike those of an enum: the verifier asks.
+struct Found {
+    listed: Listed,
+    canary: bool,
+    enforce: bool,
+    generation: u64,
+}
+
+impl Found {
+    const NOTHING: Self = Self { listed: Listed::NOTHING, canary: false, enforce: false, generation: 0 };
+    const NO_POLICY: Self = Self { listed: questions::NO_POLICY, ..Self::NOTHING };
+}
+
+/// Exemption and protection are asked of what is listed only: an ordinary connect does not pay for them.
 #[inline(always)]
-fn decide(listed: Listed, excused: bool, now: &Stamp) -> Option<Decision> {
-    let verdict = listed.verdict()?;
-    let mut decision = Decision {
-        verdict,
-        enforced: verdict.stops() && now.mode == Mode::Enforce,
-        reason: listed.reason(),
-        rule: listed.rule(),
-        generation: now.generation,
-        mode: now.mode,
+fn consider(to: &Destination) -> Found {
+    let Some(generation) = Generation::current() else { return Found::NO_POLICY };
+    let Some(header) = Header::read(&generation) else { return Found::NO_POLICY };
+    let mut listed = match to.address.is_v4() {
+        Some(v4) => table::quick4(&generation, &header, v4, to.port),
+        None => Listed::ASK,
     };
-    if listed.rule() != now.canary_rule {
-        return if excused { None } else { Some(decision) };
+    if listed == Listed::ASK {
+        listed = questions::listed(to);
     }
+    listed = questions::or_learned(listed, &to.address, here);
+    if listed == Listed::NOTHING {
+        return Found::NOTHING;
+    }
+    let Some(details) = Details::read(&generation) else { return Found::NO_POLICY };
     // The reserved destination is denied in the canary's cgroup, in either mode, and is ordinary everywhere else.
-    if now.canary_cgroup == 0 || here() != now.canary_cgroup {
-        return None;
+    let canary = listed.rule() == details.canary_rule();
+    if canary && (details.canary_cgroup() == 0 || here() != details.canary_cgroup()) {
+        return Found::NOTHING;
     }
-    (decision.verdict, decision.enforced, decision.reason) = (Verdict::Deny, true, Reason::Canary as u8);
-    Some(decision)
+    let excused = !canary
+        && (header.exempts() && questions::exempt()
+            || details.may_protect(&to.address) && questions::protected(to));
+    if excused {
+        return Found::NOTHING;
+    }
+    Found { listed, canary, enforce: header.mode() == Mode::Enforce, generation: details.generation() }
 }
 
 /// The current task's cgroup.
@@ -135,21 +172,32 @@ fn here() -> u64 {
 /// What becomes of a program whose file is known.
 #[inline(always)]
 pub fn file(known: &FileVerdict, verdict: Verdict) -> Result<Decision, NoPolicy> {
-    let before = Stamp::now()?;
-    let mut exempt = questions::exempt();
-    let now = Stamp::now()?;
-    if before.generation != now.generation {
-        exempt = questions::exempt();
-    }
+    let before = Generation::epoch();
+    let found = consider_file(known, verdict);
+    if Generation::epoch() == before { found } else { consider_file(known, verdict) }
+}
+
+#[inline(always)]
+fn consider_file(known: &FileVerdict, verdict: Verdict) -> Result<Decision, NoPolicy> {
+    let generation = Generation::current().ok_or(NoPolicy)?;
+    let header = Header::read(&generation).ok_or(NoPolicy)?;
+    let details = Details::read(&generation).ok_or(NoPolicy)?;
     let (enforced, reason) = if known.reason == Reason::Canary as u8 {
-        (here() == now.canary_cgroup, known.reason)
-    } else if exempt {
+        (here() == details.canary_cgroup(), known.reason)
+    } else if header.exempts() && questions::exempt() {
         // Said also of a file not known yet: whoever identifies it must not stop this process.
         (false, Reason::Exempt as u8)
     } else {
-        (verdict.stops_program() && now.mode == Mode::Enforce, known.reason)
+        (verdict.stops_program() && header.mode() == Mode::Enforce, known.reason)
     };
-    Ok(Decision { verdict, enforced, reason, rule: known.rule, generation: now.generation, mode: now.mode })
+    Ok(Decision {
+        verdict,
+        enforced,
+        reason,
+        rule: known.rule,
+        generation: details.generation(),
+        mode: header.mode(),
+    })
 }
 
 /// Whether the guard answers for the current task.

@@ -31,7 +31,7 @@ use tokio::{
     io::unix::AsyncFd,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     policy::OnStop,
     sinks::stream::Format,
 };
-use miner_guard_common::abi::verdict::Mode;
+use miner_guard_common::abi::{record::WAKE_GAP_NS, verdict::Mode};
 pub use start::Guard;
 
 /// What `miner-guard run` was asked for.
@@ -100,6 +100,8 @@ pub fn run(options: RunOptions) -> Result<(), DaemonError> {
 
 /// Records taken before other work gets a turn.
 const BURST: usize = 4096;
+/// When to look at the ring again without being woken: see [`WAKE_GAP_NS`].
+const LOOK_AGAIN: Duration = Duration::from_nanos(2 * WAKE_GAP_NS);
 
 async fn serve(options: RunOptions) -> Result<(), DaemonError> {
     let io = |what| move |e| DaemonError::Io(what, e);
@@ -143,9 +145,20 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
 
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Records that came before this loop may have woken nobody.
+    let mut look = Some(Instant::now());
     loop {
         tokio::select! {
+            () = sleep_until(look.unwrap_or_else(Instant::now)), if look.is_some() => {
+                look = match drain(&mut guard, ring.get_mut()) {
+                    0 => None,
+                    BURST => Some(Instant::now()),
+                    _ => Some(Instant::now() + LOOK_AGAIN),
+                };
+                guard.flush();
+            }
             ready = ring.readable_mut() => {
+                look = Some(Instant::now() + LOOK_AGAIN);
                 let mut ready = ready.map_err(io("watching the ring buffer"))?;
                 if drain(&mut guard, ready.get_inner_mut()) < BURST {
                     ready.clear_ready();
@@ -183,7 +196,6 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
                 guard.flush();
             }
             _ = tick.tick() => {
-                // Records that were not urgent wake nobody.
                 drain(&mut guard, ring.get_mut());
                 guard.tick();
                 guard.feeds_tick();

@@ -2,11 +2,11 @@
 
 use std::{os::fd::AsFd as _, path::PathBuf, time::Instant};
 
-use aya::maps::{ArrayOfMaps, HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray};
 use memmap2::{MmapOptions, MmapRaw};
 use miner_guard_common::abi::{
     file::{FileId, FileVerdict},
-    policy::Block,
+    policy::{Block, HEAD_BLOCKS},
     record::{Flood, FloodKey, LOSS_SLOTS, Loss},
 };
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -14,6 +14,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use super::{KernelError, pins::Instance};
 
 const BLOCK: usize = size_of::<Block>();
+const HEAD: usize = HEAD_BLOCKS as usize * BLOCK;
 const ID: usize = size_of::<FileId>();
 const VERDICT: usize = size_of::<FileVerdict>();
 const FLOOD_KEY: usize = size_of::<FloodKey>();
@@ -26,6 +27,8 @@ const IMAGE_FLAGS: u32 = 1 << 10 | 1 << 12;
 /// Names of all maps that objects share.
 pub const SHARED: &[&str] = &[
     "POLICY",
+    "HEADS",
+    "EPOCH",
     "FILES",
     "CLEAN",
     "RING",
@@ -43,6 +46,10 @@ pub const SHARED: &[&str] = &[
 /// The maps of an instance.
 pub struct Tables {
     policy: ArrayOfMaps<MapData, MapData>,
+    heads: Array<MapData, [u8; HEAD]>,
+    epoch: Array<MapData, u32>,
+    /// Policies put in force so far: the lowest bit says which slot is.
+    published: u32,
     /// The image in force, and its blocks.
     current: Option<(MapData, u32)>,
     files: HashMap<MapData, [u8; ID], [u8; VERDICT]>,
@@ -70,6 +77,9 @@ impl Tables {
     pub fn open(instance: &Instance) -> Result<Self, KernelError> {
         Ok(Self {
             policy: open(instance, "POLICY", Map::ArrayOfMaps)?,
+            heads: open(instance, "HEADS", Map::Array)?,
+            epoch: open(instance, "EPOCH", Map::Array)?,
+            published: 0,
             current: None,
             files: open(instance, "FILES", Map::HashMap)?,
             clean: open(instance, "CLEAN", Map::LruHashMap)?,
@@ -79,22 +89,37 @@ impl Tables {
     }
 
     /// Puts a new generation in force: `write` fills its blocks (zeros at first) in the kernel's own memory, then
-    /// one pointer is replaced. On error the old generation stays.
+    /// one number is raised. On error the old generation stays.
     pub fn publish(&mut self, blocks: u32, write: impl FnOnce(&mut [Block])) -> Result<(), KernelError> {
         let start = Instant::now();
         let shape = aya_obj::Map::new_from_params(BPF_MAP_TYPE_ARRAY, 4, BLOCK as u32, blocks, IMAGE_FLAGS);
         let image = MapData::create(shape, "mg_policy", None)
             .map_err(|e| KernelError::refused(format!("making a policy table of {blocks} blocks"), e))?;
+        let mut head = [0; HEAD];
         {
             let mut memory = Mapped::new(&image, blocks)?;
             write(memory.blocks());
+            let bytes = memory.blocks().as_bytes();
+            head.copy_from_slice(bytes.get(..HEAD).ok_or_else(|| KernelError::Refused {
+                what: "putting the new policy in force".into(),
+                why: format!("a policy table of {blocks} blocks has no head"),
+            })?);
         }
         let filled = start.elapsed();
-        self.policy
-            .set(0, &image, 0)
-            .map_err(|e| KernelError::refused("putting the new policy in force", e))?;
+        let refused = |e| KernelError::refused("putting the new policy in force", e);
+        let published = self.published.wrapping_add(1);
+        // The slot that no program looks at: the last call of the last time waited for those that did.
+        let slot = published & 1;
+        self.policy.set(slot, &image, 0).map_err(refused)?;
+        self.heads.set(slot, head, 0).map_err(refused)?;
+        self.epoch.set(0, published, 0).map_err(refused)?;
+        self.published = published;
         let (fill_us, swap_us) = (filled.as_micros(), (start.elapsed() - filled).as_micros());
         tracing::debug!(blocks, fill_us, swap_us, "policy table in force");
+        // Lets go of the old table, and waits for the programs that still look at it.
+        if let Err(e) = self.policy.set(slot ^ 1, &image, 0) {
+            tracing::warn!("the new policy is in force, but the memory of the old one is kept: {e}");
+        }
         self.current = Some((image, blocks));
         Ok(())
     }

@@ -53,9 +53,8 @@ fn decide(packet: Packet, sk: Sock, to: &Destination, flow: &Flow) -> u64 {
     // A port alone says nothing of an answer to whoever called this machine from it.
     let asked =
         if flow.opens() || sk.is_raw() { questions::listed(to) } else { questions::address_listed(to) };
-    let Ok(listed) = asked else { return 0 };
-    match questions::or_learned(listed, &to.address, || packet.cgroup()) {
-        Some(listed) if !questions::protected(to) => step::decide(packet.context(), listed.bits()),
+    match questions::or_learned(asked, &to.address, || packet.cgroup()).found() {
+        Some(listed) if !questions::protected(to) => step::decide(packet.context(), listed.0),
         _ => 0,
     }
 }

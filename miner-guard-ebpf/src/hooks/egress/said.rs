@@ -7,7 +7,7 @@ use miner_guard_common::{
         verdict::{Reason, Verdict},
     },
     parse::stratum::Role,
-    table::{Address, Answer, Destination, Details},
+    table::{Address, Answer, Destination, Details, Listed},
 };
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     policy::{
         Generation,
         packets::{STALE, UNSURE},
-        questions::{self, Listed},
+        questions,
     },
     sockets,
     verdict::packed,
@@ -80,7 +80,7 @@ fn named(packet: Packet) -> u64 {
 fn nameless(packet: Packet) -> u64 {
     let Some(flow) = Flow::read(packet) else { return 0 };
     let to = Destination { address: Address::from_halves(flow.high, flow.low), port: flow.port };
-    questions::nameless(&to).map_or(0, Listed::bits)
+    questions::nameless(&to).0
 }
 
 /// A mining protocol was recognised.
@@ -95,5 +95,5 @@ fn spoken(packet: Packet) -> u64 {
     };
     let Some(generation) = Generation::current() else { return 0 };
     let Some(details) = Details::read(&generation) else { return 0 };
-    Listed::of(&Answer { rule: 0, verdict, reason }, details.generation()).bits()
+    Listed::of(&Answer { rule: 0, verdict, reason }).at(details.generation()).0
 }

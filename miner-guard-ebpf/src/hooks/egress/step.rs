@@ -12,13 +12,13 @@ use miner_guard_common::{
         verdict::Verdict,
     },
     parse::{dns, tls},
-    table::{self, Details, Header},
+    table::{self, Details, Header, Listed},
 };
 
 use super::{flow::Span, said, tell as record};
 use crate::{
     packet::Packet,
-    policy::{Generation, packets, questions::Listed},
+    policy::{Generation, packets},
     sockets::{self, Slot},
     verdict::packed,
 };
@@ -117,7 +117,7 @@ pub fn decide(skb: *mut __sk_buff, listed: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn step_decide(skb: *mut __sk_buff, listed: u64) -> u64 {
-    Listed::from_bits(listed).map_or(0, |listed| packets::decide(Packet::new(skb), listed))
+    Listed(listed).found().map_or(0, |listed| packets::decide(Packet::new(skb), listed))
 }
 
 /// Sends a record of the packet.
@@ -376,9 +376,9 @@ extern "C" fn step_suffix(skb: *mut __sk_buff, class: u32) -> u32 {
     let Some(answer) = table::name_answer(tag) else { return 0 };
     let Some(details) = Details::read(&generation) else { return 0 };
     // The longer suffix comes later and counts, unless only the shorter one stops.
-    let before = Listed::from_bits(reading.get().found).and_then(Listed::verdict);
+    let before = Listed(reading.get().found).found().and_then(Listed::verdict);
     if answer.verdict.stops() || !before.is_some_and(Verdict::stops) {
-        reading.get().found = Listed::of(&answer, details.generation()).bits();
+        reading.get().found = Listed::of(&answer).at(details.generation()).0;
     }
     0
 }

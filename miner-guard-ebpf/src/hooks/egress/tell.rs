@@ -25,16 +25,17 @@ pub fn send(packet: Packet, decision: Option<Decision>, subject: u8) {
     // Packets whose process is not known are counted together with those of the same cgroup.
     let flood = if state.pid != 0 { state.pid } else { state.cgroup as u32 | 1 << 31 };
     let Some(suppressed) = emit::admit_as(flood, Kind::Packet) else { return };
-    emit::send::<Record>(true, Loss::RingPacket, |r| {
+    emit::send::<Record>(emit::Wake::Soon, Loss::RingPacket, |r| {
         emit::decided(&mut r.head, Kind::Packet, &d, suppressed);
         let h = &mut r.head;
         (h.pid, h.tid, h.uid, h.gid, h.cgroup) = (state.pid, state.tid, state.uid, state.gid, state.cgroup);
         h.comm = state.comm;
         r.cookie = packet.cookie();
         r.source = packet.source();
-        (r.family, r.destination) = match Address::from_halves(flow.high, flow.low) {
-            Address::V4(a) => (AF_INET, [a, 0, 0, 0]),
-            Address::V6(words) => (AF_INET6, words),
+        let to = Address::from_halves(flow.high, flow.low);
+        (r.family, r.destination) = match to.is_v4() {
+            Some(v4) => (AF_INET, [v4.to_be(), 0, 0, 0]),
+            None => (AF_INET6, to.words()),
         };
         (r.source_port, r.destination_port, r.protocol) = (flow.source_port, flow.port, flow.protocol);
         r.subject = subject;

@@ -6,7 +6,9 @@
 use super::CompileError;
 use miner_guard_common::{
     abi::policy::{Block, TAG_SPILLED},
-    table::{KEYED_SLOTS, exact4_choices, keyed_choices},
+    table::{
+        KEYED_SLOTS, exact4_choices, exact4_mark, filter_bits, filter_blocks, keyed_choices, keyed_mark,
+    },
 };
 
 /// How keys lie in a bucket.
@@ -16,7 +18,8 @@ trait Layout {
     fn choices(&self, key: Self::Key, buckets: u32) -> (u32, u32);
     fn get(b: &Block, slot: usize) -> (Self::Key, u32);
     fn set(b: &mut Block, slot: usize, key: Self::Key, tag: u32);
-    fn mark_spilled(b: &mut Block);
+    /// Marks the key's first bucket: it went to its second.
+    fn mark_spilled(&self, b: &mut Block, key: Self::Key);
 }
 
 struct Exact4 {
@@ -34,11 +37,11 @@ impl Layout for Exact4 {
     }
     fn set(b: &mut Block, slot: usize, key: u32, tag: u32) {
         b.0[slot] = key;
-        // The mark shares slot 0's tag and stays with the bucket.
+        // The mark shares the slot's tag and stays with the bucket.
         b.0[8 + slot] = b.0[8 + slot] & TAG_SPILLED | tag;
     }
-    fn mark_spilled(b: &mut Block) {
-        b.0[8] |= TAG_SPILLED;
+    fn mark_spilled(&self, b: &mut Block, key: u32) {
+        b.0[8 + exact4_mark(key, self.multiplier) as usize] |= TAG_SPILLED;
     }
 }
 
@@ -58,25 +61,49 @@ impl Layout for Keyed {
         b.0[Self::SLOTS + slot] = (key >> 32) as u32;
         b.0[2 * Self::SLOTS + slot] = tag;
     }
-    fn mark_spilled(b: &mut Block) {
-        b.0[15] |= TAG_SPILLED;
+    fn mark_spilled(&self, b: &mut Block, key: u64) {
+        b.0[15] |= keyed_mark(key);
     }
 }
 
-/// The exact IPv4 section for distinct addresses, and the multiplier that places them. 3/4 full: 10.7 bytes an address.
-pub(super) fn exact4(keys: &[(u32, u32)], seed: u64) -> Result<(Vec<Block>, u64), CompileError> {
+/// The exact IPv4 section.
+pub(super) struct Exact {
+    /// The buckets, then the filter if there is one.
+    pub section: Vec<Block>,
+    pub buckets: u32,
+    /// What places the addresses.
+    pub multiplier: u64,
+}
+
+/// The exact IPv4 section for distinct addresses. 3/4 full: 10.7 bytes an address, and one more for the filter.
+pub(super) fn exact4(keys: &[(u32, u32)], seed: u64) -> Result<Exact, CompileError> {
     let mut multiplier = seed;
     let mut buckets = keys.len().div_ceil(6).max(1);
     for _ in 0..ATTEMPTS {
         // An odd multiplier with mixed bits in both halves (splitmix64).
         multiplier = mix(multiplier);
         let layout = Exact4 { multiplier: multiplier | 1 };
-        if let Some(table) = fill(&layout, keys, size(buckets, "IPv4 address")?) {
-            return Ok((table, layout.multiplier));
+        let n = size(buckets, "IPv4 address")?;
+        if let Some(mut section) = fill(&layout, keys, n) {
+            section.append(&mut filter(keys, layout.multiplier, n));
+            return Ok(Exact { section, buckets: n, multiplier: layout.multiplier });
         }
         buckets += buckets / 16 + 1;
     }
     Err(CompileError::Collision("IPv4 address"))
+}
+
+/// What stands before the buckets.
+fn filter(keys: &[(u32, u32)], multiplier: u64, buckets: u32) -> Vec<Block> {
+    let mut filter = vec![Block::ZERO; filter_blocks(buckets) as usize];
+    if !filter.is_empty() {
+        for &(address, _) in keys {
+            let (block, at, bits) = filter_bits(address, multiplier, filter.len() as u32);
+            let b = &mut filter[block as usize];
+            b.set_long(at, b.long(at) | bits);
+        }
+    }
+    filter
 }
 
 /// The keyed section.
@@ -124,7 +151,7 @@ fn fill<L: Layout>(layout: &L, keys: &[(L::Key, u32)], buckets: u32) -> Option<V
     let mut random = mix(u64::from(buckets));
     for (key, tag) in spilled {
         let (one, two) = layout.choices(key, buckets);
-        L::mark_spilled(&mut table[one as usize]);
+        layout.mark_spilled(&mut table[one as usize], key);
         let (mut key, mut tag, mut at) = (key, tag, two);
         let mut moves = 0;
         while !put::<L>(&mut table[at as usize], key, tag) {
@@ -146,7 +173,7 @@ fn fill<L: Layout>(layout: &L, keys: &[(L::Key, u32)], buckets: u32) -> Option<V
             let (first, second) = layout.choices(moved, buckets);
             at = other(layout, moved, at, buckets);
             if at == second {
-                L::mark_spilled(&mut table[first as usize]);
+                layout.mark_spilled(&mut table[first as usize], moved);
             }
             (key, tag) = (moved, moved_tag);
         }

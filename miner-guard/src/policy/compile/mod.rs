@@ -175,16 +175,16 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
         }
     }
 
-    let mut head = Block::ZERO;
+    let (mut head, mut details) = (Block::ZERO, Block::ZERO);
     let mut blocks = vec![Block::ZERO; HEAD_BLOCKS as usize];
     let seed = request.key.number(Class::Address6, listed.addresses4.len() as u64);
 
     let exact4 = outcome::grouped(listed.addresses4, canary4, &mut outcomes)?;
     if !exact4.is_empty() {
-        let (section, multiplier) = buckets::exact4(&exact4, seed)?;
-        head.set_long(word::MULTIPLIER, multiplier);
-        head.0[word::EXACT4_LEN as usize] = section.len() as u32;
-        place(&mut head, word::EXACT4, &mut blocks, &section)?;
+        let exact = buckets::exact4(&exact4, seed)?;
+        head.set_long(word::MULTIPLIER, exact.multiplier);
+        head.0[word::EXACT4_LEN as usize] = exact.buckets;
+        place(&mut head, word::EXACT4, &mut blocks, &exact.section)?;
     }
     drop(exact4);
 
@@ -226,7 +226,9 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
         place(&mut head, word::RANGE6, &mut blocks, &section)?;
     }
     if !listed.protected.is_empty() {
-        let section = range::section(&range::disjoint(listed.protected), "protected")?;
+        let steps = range::disjoint(listed.protected);
+        let section = range::section(&steps, "protected")?;
+        range::mark_protected(&mut details, &steps);
         head.0[word::PROTECTED_LEN as usize] = section.len() as u32;
         place(&mut head, word::PROTECTED, &mut blocks, &section)?;
     }
@@ -240,7 +242,6 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
 
     head.0[word::MAGIC as usize] = MAGIC;
     set_mode(&mut head, request.mode);
-    let mut details = Block::ZERO;
     details.set_long(detail::GENERATION, request.generation);
     details.set_long(detail::SIP_KEY, request.key.0);
     details.set_long(detail::SIP_KEY + 2, request.key.1);

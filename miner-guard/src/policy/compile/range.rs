@@ -1,7 +1,7 @@
 //! Ranges of 128-bit addresses, one a block.
 
 use super::{CompileError, flatten::Step};
-use miner_guard_common::abi::policy::{Block, RANGES_MAX, range};
+use miner_guard_common::abi::policy::{Block, RANGES_MAX, detail, range};
 
 /// The section for sorted, disjoint ranges.
 pub(super) fn section(steps: &[Step], what: &'static str) -> Result<Vec<Block>, CompileError> {
@@ -20,6 +20,21 @@ pub(super) fn section(steps: &[Step], what: &'static str) -> Result<Vec<Block>, 
             b
         })
         .collect())
+}
+
+/// Says in the details where something is protected.
+pub(super) fn mark_protected(details: &mut Block, steps: &[Step]) {
+    const V4: u128 = 0xffff << 32;
+    for s in steps {
+        details.0[detail::PROTECTED as usize] = 1;
+        let (first, last) = (s.first.max(V4), s.last.min(V4 | 0xffff_ffff));
+        if first > last {
+            continue; // IPv6 alone.
+        }
+        for part in (first as u32 >> 25)..=(last as u32 >> 25) {
+            details.0[detail::PROTECTED4 as usize + (part >> 5) as usize] |= 1 << (part & 31);
+        }
+    }
 }
 
 /// Makes ranges disjoint: what two protect, the one that begins first (then the lower rule) protects.

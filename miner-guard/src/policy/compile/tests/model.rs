@@ -131,6 +131,7 @@ fn agree(model: &Model, extra: &[u128]) -> Result<(), TestCaseError> {
         let address = if model.v6 { address } else { u128::from(address as u32) };
         for &port in &ports {
             prop_assert_eq!(ask(&image, ip, port), model.ask(address, port), "{} port {}", ip, port);
+            prop_assert!(quick_agrees(&image, ip, port), "{} port {}", ip, port);
         }
     }
     Ok(())
@@ -150,6 +151,28 @@ proptest! {
     }
 
     #[test]
+    fn what_is_protected_is_found_wherever_it_lies(
+        ranges in prop::collection::vec((any::<u32>(), 0..1_u32 << 28, any::<bool>()), 1..6), other: u32
+    ) {
+        // IPv4 ranges, and the same numbers as IPv6.
+        let base = |v6: bool| if v6 { 0x2001_0db8_u128 << 96 } else { 0xffff << 32 };
+        let ranges: Vec<(u128, u128, u32)> = ranges
+            .iter()
+            .map(|&(first, len, v6)| (base(v6) | u128::from(first), base(v6) | u128::from(first.saturating_add(len)), 1))
+            .collect();
+        let verdicts = verdicts(&[Verdict::Allow]);
+        let image = compile(&Listed { verdicts: &verdicts, protected: &ranges, ..Listed::default() }, &REQUEST).unwrap();
+        let blocks = image.blocks();
+        let header = Header::read(&blocks).unwrap();
+        let ends = ranges.iter().flat_map(|r| [r.0, r.1, r.0 - 1, r.1 + 1]);
+        for n in ends.chain([base(false) | u128::from(other), base(true) | u128::from(other)]) {
+            let to = Destination { address: Ipv6Addr::from_bits(n).into(), port: 1 };
+            let inside = ranges.iter().any(|r| r.0 <= n && n <= r.1);
+            prop_assert_eq!(table::protected(&blocks, &header, &to).is_some(), inside, "{}", Ipv6Addr::from_bits(n));
+        }
+    }
+
+    #[test]
     fn any_blocks_at_all_are_read_without_a_panic(
         words in prop::collection::vec(any::<u32>(), 32..512), address: u32, port: u16
     ) {
@@ -166,6 +189,9 @@ proptest! {
             let to = Destination { address: address.into(), port };
             let _ = table::destination(&blocks, &header, &to);
             let _ = table::protected(&blocks, &header, &to);
+            if let Some(v4) = to.address.is_v4() {
+                let _ = table::quick4(&blocks, &header, v4, port);
+            }
             let _ = table::exempt_uid(&blocks, &header, port.into());
         }
     }
