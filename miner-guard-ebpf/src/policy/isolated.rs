@@ -3,12 +3,12 @@
 
 use miner_guard_common::{
     abi::verdict::{Mode, Reason, Verdict},
-    table::{Answer, Destination},
+    table::{Answer, Destination, Listed},
 };
 
 use super::{
     Stamp,
-    questions::{self, Listed, NoPolicy},
+    questions::{self, NO_POLICY, NoPolicy},
 };
 use crate::verdict::Decision;
 
@@ -18,12 +18,15 @@ const ANSWER: Answer = Answer { rule: 0, verdict: Verdict::Isolate, reason: Reas
 /// if the guard's own hook, which is asked too, does it.
 #[inline(always)]
 pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {
-    let listed = questions::listed(to)?;
-    let stopped = listed.and_then(Listed::verdict).is_some_and(Verdict::stops);
+    let listed = questions::listed(to);
+    if listed == NO_POLICY {
+        return Err(NoPolicy);
+    }
+    let stopped = listed.verdict().is_some_and(Verdict::stops);
     if stopped || questions::protected(to) || questions::exempt() {
         return Ok(None);
     }
-    let now = Stamp::now()?;
+    let now = Stamp::now().ok_or(NoPolicy)?;
     Ok(Some(Decision {
         verdict: ANSWER.verdict,
         enforced: matches!(now.mode, Mode::Enforce),
@@ -37,5 +40,5 @@ pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {
 /// The answer for a packet to a destination that is not protected, for [`super::packets::decide`].
 #[inline(always)]
 pub fn packet() -> Option<Listed> {
-    Stamp::now().ok().map(|now| Listed::of(&ANSWER, now.generation))
+    Stamp::now().map(|now| Listed::of(&ANSWER).at(now.generation))
 }

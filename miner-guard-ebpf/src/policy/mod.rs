@@ -95,6 +95,29 @@ impl Blocks for Generation {
     }
 }
 
+/// What a decision needs of the policy besides an answer.
+struct Stamp {
+    generation: u64,
+    mode: Mode,
+    canary_rule: u32,
+    canary_cgroup: u64,
+}
+
+impl Stamp {
+    #[inline(always)]
+    fn now() -> Option<Self> {
+        let generation = Generation::current()?;
+        let mode = Header::read(&generation)?.mode();
+        let details = Details::read(&generation)?;
+        Some(Self {
+            generation: details.generation(),
+            mode,
+            canary_rule: details.canary_rule(),
+            canary_cgroup: details.canary_cgroup(),
+        })
+    }
+}
+
 /// What becomes of a socket that wants to reach a destination: `None` if nothing is to be done or said.
 #[inline(always)]
 pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {

@@ -9,7 +9,7 @@ use miner_guard_common::{
     table::{Details, Header, Listed},
 };
 
-use super::{Generation, questions};
+use super::{Generation, Stamp, questions};
 use crate::{packet::Packet, sockets, task, verdict::packed};
 
 /// No decision: the owner, who may be exempt, is not known. The packet passes, and the next one is asked again.
@@ -45,29 +45,6 @@ impl Epoch {
 #[inline(always)]
 pub fn enforcing() -> bool {
     Stamp::now().is_some_and(|now| matches!(now.mode, Mode::Enforce))
-}
-
-/// What a decision needs of the policy besides an answer.
-struct Stamp {
-    generation: u64,
-    mode: Mode,
-    canary_rule: u32,
-    canary_cgroup: u64,
-}
-
-impl Stamp {
-    #[inline(always)]
-    fn now() -> Option<Self> {
-        let generation = Generation::current()?;
-        let mode = Header::read(&generation)?.mode();
-        let details = Details::read(&generation)?;
-        Some(Self {
-            generation: details.generation(),
-            mode,
-            canary_rule: details.canary_rule(),
-            canary_cgroup: details.canary_cgroup(),
-        })
-    }
 }
 
 /// What becomes of a packet for which something is listed, as [`packed`]; 0 if nothing.

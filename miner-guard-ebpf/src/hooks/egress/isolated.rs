@@ -50,5 +50,5 @@ extern "C" fn step_isolated(skb: *mut __sk_buff) -> u32 {
 
 #[inline(always)]
 fn decide(skb: *mut __sk_buff) -> u64 {
-    isolated::packet().map_or(0, |answer| step::decide(skb, answer.bits()))
+    isolated::packet().map_or(0, |answer| step::decide(skb, answer.0))
 }
