@@ -46,7 +46,8 @@ impl Guard {
     ) -> Result<Self> {
         let dir = scratch.join(name);
         fs::create_dir_all(&dir)?;
-        fs::write(dir.join("config.toml"), policy)?;
+        // The worker is a program that knows hash functions and reaches for what is denied: to the guard, a miner.
+        fs::write(dir.join("config.toml"), format!("{policy}\n[respond]\nmining = \"alert\"\n"))?;
         let pins = place::pin_dir(name);
         let mut command = Command::new(binary);
         command.args(["run", "--output", "json", "--mode", mode, "--config"]).arg(dir.join("config.toml"));
