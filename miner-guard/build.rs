@@ -2,12 +2,13 @@
 //! `kernel::load` embeds them.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use object::build::elf::Builder;
 
 /// Overrides the choice: a rustup toolchain name, or a directory with `bin/` and `lib/rustlib`.
 const OVERRIDE: &str = "MINER_GUARD_BPF_TOOLCHAIN";
@@ -67,5 +68,34 @@ fn main() -> Result<()> {
         ..Default::default()
     };
     aya_build::build_ebpf([ebpf], aya_build::Toolchain::Custom(&toolchain.name))
-        .context("building the kernel programs (is bpf-linker installed? `cargo xtask setup` does it)")
+        .context("building the kernel programs (is bpf-linker installed? `cargo xtask setup` does it)")?;
+    let out = env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?;
+    for entry in fs::read_dir(&out)? {
+        let path = entry?.path();
+        // The target directory of the build lies there too.
+        if path.is_file() && path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"mg-")) {
+            strip(&path).with_context(|| format!("stripping {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes out what a debugger wants and no loader reads. BTF is made from it, so that it cannot be left out before; it is nine
+/// tenths of an object, and would lie in the daemon's memory.
+fn strip(path: &Path) -> Result<()> {
+    let bytes = fs::read(path)?;
+    let mut elf = Builder::read(bytes.as_slice())?;
+    for section in &mut elf.sections {
+        let name = section.name.as_slice();
+        section.delete = name.starts_with(b".debug") || name.starts_with(b".rel.debug");
+    }
+    elf.delete_orphans();
+    // LLVM keeps the names of sections among those of symbols; this writer wants them apart.
+    let names = elf.sections.add();
+    names.name = b".shstrtab".as_slice().into();
+    names.sh_type = object::elf::SHT_STRTAB;
+    names.data = object::build::elf::SectionData::SectionString;
+    let mut stripped = Vec::new();
+    elf.write(&mut stripped)?;
+    Ok(fs::write(path, stripped)?)
 }
