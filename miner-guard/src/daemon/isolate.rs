@@ -215,10 +215,8 @@ impl Guard {
         let root = &self.preflight.cgroup_root;
         let path = match target.strip_prefix("pid:").unwrap_or(target).parse::<u32>() {
             Ok(pid) => {
-                let text = ProcRoot::default().read(pid, "cgroup", cgroup::LIMIT);
-                let path = text.as_deref().and_then(cgroup::v2_path).map(String::from_utf8_lossy);
-                let path = path.ok_or_else(|| CommandError::Request(format!("there is no process {pid}")))?;
-                root.join(path.trim_start_matches('/'))
+                let path = cgroup::directory(root, pid, &ProcRoot::default());
+                path.ok_or_else(|| CommandError::Request(format!("there is no process {pid}")))?
             }
             Err(_) if Path::new(target).starts_with(root) => PathBuf::from(target),
             Err(_) => root.join(target.trim_start_matches('/')),
@@ -236,14 +234,12 @@ impl Guard {
 
     /// Not everything, and not the guard itself.
     fn may_isolate(&self, path: &Path) -> Result<(), CommandError> {
-        let own = ProcRoot::default().read(std::process::id(), "cgroup", cgroup::LIMIT).unwrap_or_default();
-        let own = cgroup::v2_path(&own).map(|p| String::from_utf8_lossy(p).into_owned()).unwrap_or_default();
-        let own = self.preflight.cgroup_root.join(own.trim_start_matches('/'));
+        let own = cgroup::directory(&self.preflight.cgroup_root, std::process::id(), &ProcRoot::default());
         let refuse =
             |why: &str| Err(CommandError::Request(format!("{} is not isolated: {why}", path.display())));
         if path == self.preflight.cgroup_root {
             refuse("it is the whole host")
-        } else if own.starts_with(path) {
+        } else if own.is_some_and(|own| own.starts_with(path)) {
             refuse("the guard itself is in it")
         } else if !path.starts_with(&self.guarded.path) {
             refuse("this guard does not answer for it (see `status`)")

@@ -24,7 +24,7 @@ use crate::{
         clock::monotonic_ns,
         decode::Decision,
         enrich::proc_root::ProcRoot,
-        model::{Event, LearnedNews, Source},
+        model::{Event, LearnedNews, Source, some_of},
         rules::RuleNames as _,
     },
     kernel::{
@@ -171,10 +171,7 @@ impl Guard {
         if new == 0 {
             return 0;
         }
-        let rule = match lesson.cause {
-            Cause::Name(_) => lesson.rule,
-            Cause::Case(_) => policy.learned_rule,
-        };
+        let rule = lesson.rule_under(&policy);
         let verdict = policy.rule(rule).map_or(Verdict::Deny, |r| r.action);
         let (cgroup, uid) = asked.map_or((0, 0), |a| (a.cgroup, a.uid));
         let mut head = Decision::about(0, 0, uid, cgroup, now, self.mode);
@@ -183,7 +180,7 @@ impl Guard {
             Some(_) => self.teller.source_of(&head),
             None => Source::default(),
         };
-        let mut evidence = vec![format!("{} → {}", lesson.chain, addresses(&fresh))];
+        let mut evidence = vec![format!("{} → {}", lesson.chain, some_of(&fresh, 8))];
         let longest = self
             .learner
             .memory
@@ -331,14 +328,4 @@ impl Cause {
             Self::Case(case) => format!("case {case}"),
         }
     }
-}
-
-fn addresses(all: &[IpAddr]) -> String {
-    let shown: Vec<String> = all.iter().take(8).map(ToString::to_string).collect();
-    let more = if all.len() > shown.len() {
-        format!(" and {} more", all.len() - shown.len())
-    } else {
-        String::new()
-    };
-    format!("{}{more}", shown.join(", "))
 }

@@ -155,44 +155,20 @@ pub const HOOKS: &[Hook] = &[
 
 /// What is hung on each isolated cgroup.
 pub const ISOLATING: &[Hook] = &[
-    Hook {
-        name: "connect4",
-        program: "mg_isolate_c4",
-        object: Object::Isolate,
-        place: Place::SockAddr,
-        required: true,
-        without: "no cgroup can be isolated",
-    },
-    Hook {
-        name: "connect6",
-        program: "mg_isolate_c6",
-        object: Object::Isolate,
-        place: Place::SockAddr,
-        required: true,
-        without: "no cgroup can be isolated",
-    },
-    Hook {
-        name: "sendmsg4",
-        program: "mg_isolate_s4",
-        object: Object::Isolate,
-        place: Place::SockAddr,
-        required: true,
-        without: "no cgroup can be isolated",
-    },
-    Hook {
-        name: "sendmsg6",
-        program: "mg_isolate_s6",
-        object: Object::Isolate,
-        place: Place::SockAddr,
-        required: true,
-        without: "no cgroup can be isolated",
-    },
-    Hook {
-        name: "egress",
-        program: "mg_isolate_out",
-        object: Object::Isolate,
-        place: Place::Egress,
-        required: true,
-        without: "no cgroup can be isolated",
-    },
+    isolating("connect4", "mg_isolate_c4", Place::SockAddr),
+    isolating("connect6", "mg_isolate_c6", Place::SockAddr),
+    isolating("sendmsg4", "mg_isolate_s4", Place::SockAddr),
+    isolating("sendmsg6", "mg_isolate_s6", Place::SockAddr),
+    isolating("egress", "mg_isolate_out", Place::Egress),
 ];
+
+const fn isolating(name: &'static str, program: &'static str, place: Place) -> Hook {
+    Hook {
+        name,
+        program,
+        object: Object::Isolate,
+        place,
+        required: true,
+        without: "no cgroup can be isolated",
+    }
+}

@@ -179,19 +179,16 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
             let id = p.attach(dir, CgroupAttachMode::Single).map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
-        Place::Egress => {
+        Place::Egress | Place::Ingress => {
+            let way = match hook.place {
+                Place::Ingress => CgroupSkbAttachType::Ingress,
+                _ => CgroupSkbAttachType::Egress,
+            };
             let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
             if p.fd().is_err() {
                 p.load().map_err(refused)?;
             }
-            let id = p.attach(dir, CgroupSkbAttachType::Egress, CgroupAttachMode::Single).map_err(refused)?;
-            FdLink::try_from(p.take_link(id).map_err(refused)?)
-        }
-        Place::Ingress => {
-            let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
-            p.load().map_err(refused)?;
-            let id =
-                p.attach(dir, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single).map_err(refused)?;
+            let id = p.attach(dir, way, CgroupAttachMode::Single).map_err(refused)?;
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
         Place::RawTracepoint(name) => {

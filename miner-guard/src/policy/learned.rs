@@ -24,8 +24,6 @@ pub const CAUSES: usize = 512;
 pub const ASKERS: usize = 64;
 /// Shortest and longest time that an answer is believed, whatever its TTL says, nanoseconds.
 pub const TTL_NS: (u64, u64) = (60 * SECOND, 3600 * SECOND);
-/// How long the destination of a confirmed miner is denied, nanoseconds.
-pub const DESTINATION_NS: u64 = 24 * 3600 * SECOND;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -62,6 +60,17 @@ pub struct Lesson<'a> {
     pub whom: Whom,
     /// What led to them, for people: `www.example → pool.example`.
     pub chain: String,
+}
+
+impl Lesson<'_> {
+    /// Index of the rule that its addresses are denied by.
+    #[must_use]
+    pub const fn rule_under(&self, policy: &Resolved) -> u32 {
+        match self.cause {
+            Cause::Name(_) => self.rule,
+            Cause::Case(_) => policy.learned_rule,
+        }
+    }
 }
 
 /// What was left out, ever.
@@ -138,10 +147,7 @@ impl Learned {
     ///
     /// A rule that does not stop teaches nothing.
     pub fn learn(&mut self, lesson: &Lesson<'_>, policy: &Resolved, now_ns: u64) -> Vec<IpAddr> {
-        let rule = match lesson.cause {
-            Cause::Name(_) => lesson.rule,
-            Cause::Case(_) => policy.learned_rule,
-        };
+        let rule = lesson.rule_under(policy);
         let Some(info) = policy.rule(rule).filter(|r| r.action.stops()) else { return Vec::new() };
         let mut fresh = Vec::new();
         for (address, ns) in lesson.addresses {

@@ -3,6 +3,9 @@ use crate::policy::{IndicatorClass, Resolved, RuleSource, protect::Protected};
 use miner_guard_common::abi::policy::Class;
 use proptest::prelude::*;
 
+/// A day, as for the destination of a confirmed miner.
+const DESTINATION_NS: u64 = 24 * 3600 * SECOND;
+
 /// Denies `pool.example` and what is below `evil.example`, only reports `seen.example`; 192.0.2.53 is protected.
 fn policy() -> Resolved {
     let mut policy = Resolved::default();

@@ -1,6 +1,6 @@
 //! Internet sockets of a process, from `/proc/PID/net` and its descriptors.
 
-use crate::event::enrich::proc_root::ProcRoot;
+use crate::{event::enrich::proc_root::ProcRoot, kernel::sockets::inode};
 use std::{
     collections::HashSet,
     fs,
@@ -63,8 +63,7 @@ pub fn outgoing(pid: u32, proc: &ProcRoot) -> Vec<SocketAddr> {
 
 fn inodes(pid: u32, proc: &ProcRoot) -> HashSet<u64> {
     let fds = fs::read_dir(proc.of(pid, "fd")).into_iter().flatten().flatten().take(MOST);
-    let inode = |target: &str| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok();
-    fds.filter_map(|fd| inode(fs::read_link(fd.path()).ok()?.to_str()?)).collect()
+    fds.filter_map(|fd| inode(&fs::read_link(fd.path()).ok()?)).collect()
 }
 
 /// Local and remote address, and the socket's inode.

@@ -2,18 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    event::enrich::{
-        cgroup::{LIMIT, v2_path},
-        proc_root::ProcRoot,
-    },
-    kernel::sockets::processes,
+    event::enrich::{cgroup, proc_root::ProcRoot},
+    kernel::sockets::{inode, processes},
 };
 
 /// cgroups that are known by their ids.
@@ -31,9 +27,10 @@ pub fn of(inodes: &HashSet<u32>) -> HashMap<u32, Vec<u32>> {
     }
     for pid in processes() {
         for fd in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let Some(inode) = fs::read_link(fd.path()).ok().and_then(|to| inode(to.as_os_str())) else {
+            let Some(inode) = fs::read_link(fd.path()).ok().and_then(|to| inode(&to)) else {
                 continue;
             };
+            let inode = inode as u32;
             if !inodes.contains(&inode) {
                 continue;
             }
@@ -44,11 +41,6 @@ pub fn of(inodes: &HashSet<u32>) -> HashMap<u32, Vec<u32>> {
         }
     }
     found
-}
-
-fn inode(link: &OsStr) -> Option<u32> {
-    let number: u64 = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
-    Some(number as u32)
 }
 
 /// The cgroups of the system: each id with the one above it, 0 above the root.
@@ -87,9 +79,7 @@ impl Tree {
 
     /// The cgroup in which a process is now.
     pub fn of(&self, pid: u32) -> Option<u64> {
-        let text = ProcRoot::default().read(pid, "cgroup", LIMIT)?;
-        let path = v2_path(&text)?;
-        let dir = self.root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+        let dir = cgroup::directory(&self.root, pid, &ProcRoot::default())?;
         Some(fs::metadata(dir).ok()?.ino())
     }
 }
@@ -103,11 +93,11 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         use std::os::fd::AsRawFd as _;
         let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
-        let inode = inode(link.as_os_str()).unwrap();
+        let inode = inode(&link).unwrap() as u32;
         assert_eq!(of(&HashSet::from([inode]))[&inode], [std::process::id()]);
         assert!(of(&HashSet::new()).is_empty());
         for bad in ["socket:[", "socket:[x]", "pipe:[7]", "/dev/null"] {
-            assert_eq!(super::inode(OsStr::new(bad)), None, "{bad}");
+            assert_eq!(super::inode(Path::new(bad)), None, "{bad}");
         }
     }
 

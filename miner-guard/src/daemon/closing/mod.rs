@@ -7,12 +7,7 @@ mod holders;
 mod reset;
 mod sweep;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{PoisonError, mpsc},
-    thread,
-};
+use std::{io, net::SocketAddr, sync::mpsc, thread};
 
 use miner_guard_common::abi::verdict::Mode;
 
@@ -54,10 +49,9 @@ impl Guard {
             Ok(image) => image,
             Err(e) => return tracing::warn!("open connections are not looked at: {e}"),
         };
-        let files = self.file_rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sweep = Sweep {
             image,
-            files,
+            files: self.lists(),
             learned: self.learner.rows(),
             mode: self.mode,
             generation: self.generation,

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::{self, File},
+    fs,
     net::IpAddr,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
@@ -25,7 +25,7 @@ use miner_guard_common::{
 };
 
 use super::{
-    super::rules::FileRules,
+    super::{inspect, rules::FileRules},
     NAMESPACES,
     holders::{self, Tree},
 };
@@ -229,14 +229,9 @@ impl Sweep {
         held_by.iter().any(|pid| {
             let gid = fs::metadata(format!("/proc/{pid}")).map(|m| m.gid());
             gid.is_ok_and(|gid| table::exempt_gid(&blocks, &header, gid).is_some())
-                || header.has(Class::Exe) && self.program_excused(*pid)
+                || header.has(Class::Exe)
+                    && inspect::exempt(&self.files, &ProcRoot::default().of(*pid, "exe"))
         })
-    }
-
-    fn program_excused(&self, pid: u32) -> bool {
-        let exe = ProcRoot::default().of(pid, "exe");
-        let (Ok(path), Ok(file)) = (fs::read_link(&exe), File::open(&exe)) else { return false };
-        self.files.look_up(&path, &file).is_some_and(|f| f.reason == Reason::Exempt)
     }
 
     fn record(&self, socket: &Socket, held_by: &[u32], cgroup: u64, answer: &Answer, ended: bool) -> Record {

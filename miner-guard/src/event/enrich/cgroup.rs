@@ -4,6 +4,7 @@
 //! if it still is. So the text is believed only when the directory it names has the id; else the hierarchy is
 //! searched (ids are inode numbers and never used twice), seldom and not without bound.
 
+use super::proc_root::ProcRoot;
 use lru::LruCache;
 use std::{
     ffi::OsStr,
@@ -43,6 +44,14 @@ pub fn paths(text: &[u8]) -> Vec<&[u8]> {
 #[must_use]
 pub fn v2_path(text: &[u8]) -> Option<&[u8]> {
     text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"))
+}
+
+/// The directory of a process's cgroup, below where v2 is mounted.
+#[must_use]
+pub fn directory(root: &Path, pid: u32, proc: &ProcRoot) -> Option<PathBuf> {
+    let text = proc.read(pid, "cgroup", LIMIT)?;
+    let path = v2_path(&text)?;
+    Some(root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path))))
 }
 
 /// Where cgroup v2 is mounted, from `/proc/self/mountinfo`.

@@ -29,20 +29,26 @@ pub struct LearnedNews {
     pub evidence: Vec<String>,
 }
 
+/// The first addresses, and how many more there are: for people.
+#[must_use]
+pub fn some_of(addresses: &[IpAddr], most: usize) -> String {
+    let shown: Vec<String> = addresses.iter().take(most).map(ToString::to_string).collect();
+    match addresses.len() - shown.len() {
+        0 => shown.join(", "),
+        n => format!("{} and {n} more", shown.join(", ")),
+    }
+}
+
 impl Event {
     /// Addresses were learned. They are told once, not at each answer that repeats them.
     #[must_use]
     pub fn of_learned(host: Option<&Host>, news: LearnedNews) -> Self {
         let LearnedNews { at, head, source, rule, question, cause, addresses, evidence } = news;
-        let shown: Vec<String> = addresses.iter().take(4).map(ToString::to_string).collect();
-        let more = match addresses.len() - shown.len() {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
+        let shown = some_of(&addresses, 4);
         let verb = if addresses.len() == 1 { "is" } else { "are" };
         let message = match &question {
-            Some(_) => format!("{}{more} {verb} where {cause} leads", shown.join(", ")),
-            None => format!("{}{more} {verb} where the miner of case {cause} connected to", shown.join(", ")),
+            Some(_) => format!("{shown} {verb} where {cause} leads"),
+            None => format!("{shown} {verb} where the miner of case {cause} connected to"),
         };
         let guard = Guard {
             mode: Some(head.mode.name()),

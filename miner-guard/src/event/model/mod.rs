@@ -27,7 +27,7 @@ pub use fields::{
     ProcessRef, Rule, Thread, Threat, Tls, TlsClient, User,
 };
 pub use guard::{CaseRef, Guard, Scope, StoppedBy};
-pub use learned::LearnedNews;
+pub use learned::{LearnedNews, some_of};
 pub use own::{CaseNews, GuardNews};
 pub use strings::{LONGEST, lossy};
 

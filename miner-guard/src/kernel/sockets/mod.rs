@@ -5,7 +5,7 @@
 
 mod wire;
 
-use std::{collections::HashSet, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _};
+use std::{collections::HashSet, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
 use rustix::{
     io::Errno,
@@ -163,6 +163,12 @@ pub fn processes() -> impl Iterator<Item = u32> {
         .flatten()
         .flatten()
         .filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+/// The inode of the socket that a link below `/proc/PID/fd` leads to, if it is one.
+#[must_use]
+pub fn inode(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// The network namespace of a process, as a number; of this one for `None`.
