@@ -62,6 +62,9 @@ const EPHEMERAL: u16 = 32768;
 pub(in crate::policy) fn read(mut each: impl FnMut(Row<'static>)) {
     for (line, f) in rows(DOMAINS.1) {
         let [domain, tier, class, registrable, _, flags, sources, licences] = f;
+        if serves_everybody(domain, registrable, flags) {
+            continue;
+        }
         let careful = flags.contains("dynamic-dns") || flags.contains("multi-purpose");
         let action = if careful || tier == "C" { Verdict::Alert } else { Verdict::Deny };
         let Ok(Indicator { what: What::Name(name, below), .. }) = indicator::parse(domain.as_bytes()) else {
@@ -120,6 +123,12 @@ pub(in crate::policy) fn read(mut each: impl FnMut(Row<'static>)) {
     }
 }
 
+/// Whether a row is the front door of something that everybody uses, of which a pool is but a part: github.com, an exchange,
+/// a provider of dynamic names. That a program asks for it says nothing.
+fn serves_everybody(domain: &str, registrable: &str, flags: &str) -> bool {
+    domain == registrable && flags.contains("multi-purpose")
+}
+
 /// Every server of the embedded list. An address also answers plain DNS: only the ports of the encrypted kinds count.
 fn doh(mut each: impl FnMut(Row<'static>)) {
     for (line, f) in rows(DOH_SERVERS.1) {
@@ -160,7 +169,8 @@ mod tests {
         });
         let lines = |t: &str| t.lines().count() - 1;
         let names = all.keys().filter(|(w, _)| matches!(w, What::Name(_, false))).count();
-        assert_eq!(names, lines(DOMAINS.1), "each name once");
+        let left_out = rows(DOMAINS.1).filter(|(_, f)| serves_everybody(f[0], f[3], f[5])).count();
+        assert_eq!((names, left_out), (lines(DOMAINS.1) - 3, 3), "each name once");
         let addresses =
             all.keys().filter(|(w, p)| matches!(w, What::V4(..) | What::V6(..)) && *p == Ports::ANY);
         assert_eq!(addresses.count(), lines(IPS.1), "each address once");
@@ -191,6 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn no_name_that_everybody_asks_for_is_listed() {
+        let mut listed = Vec::new();
+        read(|r| {
+            if let What::Name(name, _) = r.indicator.what {
+                listed.push(name.to_owned());
+            }
+        });
+        for name in [
+            "github.com",
+            "raw.githubusercontent.com",
+            "pypi.org",
+            "registry.npmjs.org",
+            "crates.io",
+            "debian.org",
+            "deb.debian.org",
+            "pool.ntp.org",
+            "kucoin.com",
+            "mooo.com",
+            "update.aegis.aliyun.com",
+        ] {
+            assert!(!listed.iter().any(|l| l == name), "{name}");
+        }
+        assert!(listed.iter().any(|l| l == "mssecupdate.mooo.com"), "a name below it is one's own");
+    }
+
+    #[test]
     fn no_port_that_every_server_uses_is_listed() {
         let mut ports = Vec::new();
         read(|r| {
@@ -200,7 +236,11 @@ mod tests {
             }
         });
         assert!(ports.len() > 20);
-        for port in [22, 25, 53, 80, 443, 3000, 3128, 3306, 5432, 6379, 8080, 8443, 9000, 40000] {
+        // Among them OpenTSDB, NETCONF, Qdrant and Tika.
+        for port in [
+            22, 25, 53, 80, 443, 3000, 3030, 3128, 3306, 4242, 4334, 4555, 5432, 6333, 6379, 8080, 8443,
+            9000, 9998, 40000,
+        ] {
             assert!(!ports.contains(&port), "{port}");
         }
     }
