@@ -5,8 +5,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of a packet that are copied: any ordinary answer. What is beyond is not read.
 pub const PACKET: usize = 2032;
-/// Size of the ring buffer in bytes.
-pub const RING_BYTES: u64 = 1 << 18;
+/// Size of the ring buffer in bytes: some 500 answers. A connection for each question of a busy client brings thousands a second, and
+/// a reader that other work keeps off its CPU for 50 ms must not lose any.
+pub const RING_BYTES: u64 = 1 << 20;
 /// The port that answers come from.
 pub const DNS_PORT: u16 = 53;
 

@@ -16,6 +16,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use miner_guard_common::{
@@ -36,6 +37,10 @@ use stream::Streams;
 
 /// The policy whose names count: replaced at a reload.
 pub type SharedPolicy = Arc<Mutex<Arc<Resolved>>>;
+
+/// Between two readings. The first answer after a pause is read at once; in a burst each would wake this thread, which costs the
+/// process that gets the answer more than all else (12 µs, measured).
+const REST: Duration = Duration::from_micros(500);
 
 /// Reads on a thread of its own until `report` says that nobody listens any more.
 ///
@@ -63,6 +68,8 @@ pub fn listen(
                     }
                 }
             }
+            // While nobody waits, and something is unread, the kernel wakes nobody.
+            thread::sleep(REST);
         }
     })?;
     Ok(())
