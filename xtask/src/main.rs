@@ -16,6 +16,7 @@ mod run;
 mod setup;
 mod shell;
 mod test;
+mod traffic;
 mod vm;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Args),
     /// Say how well miners are told from everything else, and write the pages docs/detection-*.md
     Eval(eval::Args),
+    /// Let ordinary protocols run under the guard: each works, and nothing is told. Writes docs/traffic.md
+    Traffic(traffic::Args),
     /// What `bench` measures with: one process for each configuration
     #[command(hide = true)]
     BenchWorker(bench::worker::Args),
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Coverage(args) => coverage::main(&args),
         Task::Bench(args) => bench::main(&args),
         Task::Eval(args) => eval::main(&args),
+        Task::Traffic(args) => traffic::main(&args),
         Task::BenchWorker(args) => bench::worker::main(&args),
     };
     match done {
