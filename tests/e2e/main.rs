@@ -4,6 +4,7 @@
 //! that tries a route.
 
 mod bad_input;
+mod benign;
 mod cases;
 mod closed;
 mod commands;
@@ -27,13 +28,15 @@ mod runtime;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
-use miner_guard_tests::{busy, case, coverage, init, malformed as malformed_packets, route, sandbox, work};
+use miner_guard_tests::{
+    busy, case, coverage, dialogue, init, malformed as malformed_packets, route, sandbox, work,
+};
 
 fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if work::serve() || route::serve() || malformed_packets::serve() || busy::serve() {
+    if work::serve() || route::serve() || malformed_packets::serve() || busy::serve() || dialogue::serve() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -74,6 +77,7 @@ fn further_cases() -> Vec<Trial> {
         miner::cases(),
         runtime::cases(),
         payloads::cases(),
+        benign::cases(),
         cases::cases(),
         closed::cases(),
         malformed::cases(),

@@ -7,6 +7,7 @@
 //! | [`init`] | the same tests as /init of a virtual machine |
 //! | [`cgroup`] | scratch cgroups: the only place where enforcement reaches |
 //! | [`guard`] | the guard as an operator starts it |
+//! | [`dialogue`] | ordinary conversations on loopback |
 //! | [`https`] | a publisher of feeds on loopback |
 //! | [`program`] | a harmless program that a test makes up and starts in every way |
 //! | [`listener`] | a peer on loopback that accepts and closes |
@@ -21,6 +22,7 @@ pub mod busy;
 pub mod case;
 pub mod cgroup;
 pub mod coverage;
+pub mod dialogue;
 pub mod guard;
 pub mod https;
 pub mod init;

@@ -56,6 +56,13 @@ pub fn unshare(flags: libc::c_int) -> io::Result<()> {
     check(unsafe { libc::unshare(flags) }).map(drop)
 }
 
+/// Lets this process have so many files open.
+pub fn allow_files(count: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
+    // SAFETY: the limit outlives the call, which only reads it.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
+}
+
 /// Becomes another user; as root this gives up root for good.
 pub fn set_user(id: libc::uid_t) -> io::Result<()> {
     // SAFETY: takes numbers. This is the system call of this process as a whole, through glibc.
