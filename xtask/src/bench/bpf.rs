@@ -19,7 +19,10 @@ const MAP_TYPE_HASH: u32 = 1;
 const MAP_TYPE_LPM_TRIE: u32 = 11;
 const NO_PREALLOC: u32 = 1;
 const PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
+const PROG_TYPE_CGROUP_SKB: u32 = 8;
 const CGROUP_INET4_CONNECT: u32 = 10;
+const CGROUP_INET_INGRESS: u32 = 0;
+const CGROUP_INET_EGRESS: u32 = 1;
 
 /// `union bpf_attr`: zeros, but for what a command sets, at the offsets of `linux/bpf.h`.
 #[derive(Default)]
@@ -88,18 +91,25 @@ impl Map {
     }
 }
 
-/// A program attached to `connect4` of a cgroup, until it is dropped.
+/// Programs attached to a cgroup, until they are dropped.
 pub struct Hook {
-    _link: OwnedFd,
+    _links: Vec<OwnedFd>,
 }
 
 impl Hook {
-    /// Does nothing but return: 1 lets the connection go on, 0 denies it.
+    /// At `connect4`, does nothing but return: 1 lets the connection go on, 0 denies it.
     pub fn bare(cgroup: &Path, verdict: i32) -> Result<Self> {
-        Self::attach(cgroup, &[op(0xb7, 0, 0, 0, verdict), op(0x95, 0, 0, 0, 0)])
+        Self::attach(cgroup, PROG_TYPE_CGROUP_SOCK_ADDR, CGROUP_INET4_CONNECT, &bare(verdict))
     }
 
-    /// Denies what the map holds.
+    /// At each packet out and in, does nothing but let it go on.
+    pub fn packets(cgroup: &Path) -> Result<Self> {
+        let mut both = Self::attach(cgroup, PROG_TYPE_CGROUP_SKB, CGROUP_INET_EGRESS, &bare(1))?;
+        both._links.extend(Self::attach(cgroup, PROG_TYPE_CGROUP_SKB, CGROUP_INET_INGRESS, &bare(1))?._links);
+        Ok(both)
+    }
+
+    /// At `connect4`, denies what the map holds.
     pub fn lookup(cgroup: &Path, map: &Map) -> Result<Self> {
         let key_at: i16 = if map.longest_prefix { -8 } else { -4 };
         let code = [
@@ -117,21 +127,26 @@ impl Hook {
             op(0xb7, 0, 0, 0, 0),
             op(0x95, 0, 0, 0, 0),
         ];
-        Self::attach(cgroup, &code)
+        Self::attach(cgroup, PROG_TYPE_CGROUP_SOCK_ADDR, CGROUP_INET4_CONNECT, &code)
     }
 
-    fn attach(cgroup: &Path, code: &[u64]) -> Result<Self> {
+    fn attach(cgroup: &Path, kind: u32, place: u32, code: &[u64]) -> Result<Self> {
         let load = Attr::default()
-            .int(0, PROG_TYPE_CGROUP_SOCK_ADDR)
+            .int(0, kind)
             .int(4, u32::try_from(code.len())?)
             .long(8, code.as_ptr().addr() as u64)
             .long(16, c"Dual MIT/GPL".as_ptr().addr() as u64)
-            .int(68, CGROUP_INET4_CONNECT);
+            .int(68, place);
         let program = load.open(PROG_LOAD).context("loading a bare program")?;
         let dir = std::fs::File::open(cgroup)?;
-        let link = Attr::default().int(0, number(&program)).int(4, number(&dir)).int(8, CGROUP_INET4_CONNECT);
-        Ok(Self { _link: link.open(LINK_CREATE).context("attaching a bare program")? })
+        let link = Attr::default().int(0, number(&program)).int(4, number(&dir)).int(8, place);
+        Ok(Self { _links: vec![link.open(LINK_CREATE).context("attaching a bare program")?] })
     }
+}
+
+/// A program that returns a number.
+fn bare(verdict: i32) -> [u64; 2] {
+    [op(0xb7, 0, 0, 0, verdict), op(0x95, 0, 0, 0, 0)]
 }
 
 /// One instruction, as `struct bpf_insn` lies in memory.

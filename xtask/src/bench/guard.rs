@@ -44,6 +44,18 @@ impl Guard {
         cgroup: &Cgroup,
         policy: &str,
     ) -> Result<Self> {
+        Self::start_at(mode, binary, scratch, name, cgroup.path(), policy)
+    }
+
+    /// [`Self::start_in`] for a cgroup by its directory.
+    pub fn start_at(
+        mode: &str,
+        binary: &Path,
+        scratch: &Path,
+        name: &str,
+        cgroup: &Path,
+        policy: &str,
+    ) -> Result<Self> {
         let dir = scratch.join(name);
         fs::create_dir_all(&dir)?;
         // The worker is a program that knows hash functions and reaches for what is denied: to the guard, a miner.
@@ -51,7 +63,7 @@ impl Guard {
         let pins = place::pin_dir(name);
         let mut command = Command::new(binary);
         command.args(["run", "--output", "json", "--mode", mode, "--config"]).arg(dir.join("config.toml"));
-        command.arg("--cgroup").arg(cgroup.path());
+        command.arg("--cgroup").arg(cgroup);
         places(&mut command, &dir, &pins);
         command.env("MINER_GUARD_LOG", "warn,miner_guard::kernel::tables=debug").env("NO_COLOR", "1");
         command.env_remove("INVOCATION_ID");

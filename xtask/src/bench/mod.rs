@@ -8,13 +8,16 @@ mod audit;
 mod bpf;
 mod connect;
 mod data;
+mod dns;
 mod exec;
 mod flood;
 pub mod guard;
 mod idle;
 mod load;
+mod packets;
 mod page;
 pub mod place;
+mod resolver;
 mod stats;
 pub mod worker;
 
@@ -33,6 +36,13 @@ pub struct Args {
     /// Only these parts; the page is then printed and not written
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// With `--only`: write these parts into the page; the others stay as they were measured before
+    #[arg(long, requires = "only")]
+    write: bool,
+    /// Also the throughput of iperf3, redis-benchmark and wrk: three minutes more, and the first time Debian's packages of
+    /// `cargo xtask traffic` are fetched
+    #[arg(long)]
+    packets: bool,
     /// Also fork and exec under fapolicyd and auditd, where they are installed. Audit slows every exec of this machine
     /// while it is on, and leaves the rule `never,task` behind
     #[arg(long)]
@@ -46,6 +56,9 @@ enum Part {
     Exec,
     Flood,
     Idle,
+    Dns,
+    /// As `--packets`
+    Packets,
 }
 
 /// What all parts share.
@@ -98,9 +111,22 @@ pub fn main(args: &Args) -> Result<()> {
     if wants(Part::Idle) {
         idle::run(&bench, &mut page)?;
     }
+    if wants(Part::Dns) {
+        dns::run(&bench, &data.dial, &mut page)?;
+    }
+    if args.packets || args.only.contains(&Part::Packets) {
+        match packets::possible() {
+            Ok(root) => packets::run(&bench, &root, &mut page)?,
+            Err(error) => bench.skipped.push(format!("throughput: {error:#}")),
+        }
+    } else if args.only.is_empty() || args.write {
+        bench
+            .skipped
+            .push("throughput of iperf3, redis-benchmark and wrk: `cargo xtask bench --packets`".into());
+    }
     if args.audit {
         audit::run(&mut bench, &data.dial, &mut page)?;
-    } else if wants(Part::Exec) {
+    } else if wants(Part::Exec) || args.write {
         bench.skipped.push(
             "fork+exec under fapolicyd and auditd: `cargo xtask bench --audit`, on a machine where nobody else measures"
                 .into(),
@@ -109,7 +135,7 @@ pub fn main(args: &Args) -> Result<()> {
     for line in &bench.skipped {
         eprintln!("not measured: {line}");
     }
-    if args.only.is_empty() {
+    if args.only.is_empty() || args.write {
         let path = shell::root().join("docs/benchmarks.md");
         page.write(&path, &about(args.rounds, cpus, start)?, &bench.skipped)?;
         eprintln!("bench: wrote {} after {} s", path.display(), start.elapsed().as_secs());
@@ -121,15 +147,15 @@ pub fn main(args: &Args) -> Result<()> {
 fn about(rounds: u32, cpus: usize, start: Instant) -> Result<String> {
     let line = |program: &str, argument: &str| {
         shell::capture(Command::new(program).arg(argument))
-            .map(|text| text.lines().next().unwrap_or("").to_owned())
+            .map_or_else(|_| "?".to_owned(), |text| text.lines().next().unwrap_or("").to_owned())
     };
     let load = std::fs::read_to_string("/proc/loadavg")?;
     let load = load.split(' ').next().unwrap_or("?").to_owned();
     Ok(format!(
-        "This run: {}, kernel {}, {cpus} CPUs, {rounds} rounds, {} s in all. Load average at the end: {load}, \
-         the bench itself being about 1 of it; the rows marked A/A show what that does to the figures.",
-        line("date", "+%Y-%m-%d")?,
-        line("uname", "-r")?,
+        "Measured {}, kernel {}, {cpus} CPUs, {rounds} rounds, the whole run {} s. Load average at its end: {load}, the bench \
+         itself being about 1 of it.",
+        line("date", "+%Y-%m-%d %H:%M"),
+        line("uname", "-r"),
         start.elapsed().as_secs(),
     ))
 }

@@ -43,16 +43,29 @@ impl Table {
 #[derive(Default)]
 pub struct Page {
     budgets: Vec<[String; 4]>,
-    sections: String,
+    /// Title and text.
+    sections: Vec<(String, String)>,
 }
+
+const BUDGETS: &str = "Against the budgets";
+const SKIPPED: &str = "Not measured in the last run";
 
 impl Page {
     /// A figure beside its budget. `most` is the highest value that keeps it. A figure that cannot be (NaN) is told
     /// as not measured.
     pub fn budget(&mut self, what: &str, budget: &str, measured: f64, most: f64, unit: &str) {
+        self.figure(what, budget, measured, measured <= most, unit);
+    }
+
+    /// The same with the lowest value that keeps it.
+    pub fn least(&mut self, what: &str, budget: &str, measured: f64, least: f64, unit: &str) {
+        self.figure(what, budget, measured, measured >= least, unit);
+    }
+
+    fn figure(&mut self, what: &str, budget: &str, measured: f64, kept: bool, unit: &str) {
         let kept = match () {
             () if measured.is_nan() => "not measured",
-            () if measured <= most => "yes",
+            () if kept => "yes",
             () => "**no**",
         };
         let measured = match measured.abs() {
@@ -67,30 +80,66 @@ impl Page {
     /// A table under a heading, and how to read it.
     pub fn section(&mut self, title: &str, words: &str, table: &Table) {
         println!("\n{title}\n{}", table.markdown());
-        // Writing to a String cannot fail.
-        let _ = write!(self.sections, "\n## {title}\n\n{words}\n\n{}", table.markdown());
+        self.sections.push((title.to_owned(), format!("{words}\n\n{}", table.markdown())));
     }
 
-    /// Writes the page.
+    /// Writes the page. `about` says when and where this run measured; what an earlier run measured and this one did not
+    /// stays on the page.
     pub fn write(&self, path: &Path, about: &str, skipped: &[String]) -> Result<()> {
-        let mut budgets = Table::new(&["what", "budget", "measured", "kept"]);
-        self.budgets.iter().for_each(|row| budgets.row(row.clone()));
-        let mut text = format!(
-            "# Benchmarks\n\nWritten by `cargo xtask bench`; not edited by hand. {about}\n\nOnly ratios and differences within \
-             one run count: the nanoseconds are one machine's, on one day. No test asserts any of this.\n\n\
-             ## Against the budgets\n\n{}{}",
-            budgets.markdown(),
-            self.sections
-        );
-        text.push_str("\n## Not measured in this run\n\n");
-        for line in skipped {
-            text.push_str(&format!("- {line}\n"));
-        }
-        if skipped.is_empty() {
-            text.push_str("Nothing was left out.\n");
-        }
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        let earlier = fs::read_to_string(path).unwrap_or_default();
+        fs::write(path, self.over(&earlier, about, skipped))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
+
+    /// The page's text, over that of an earlier run.
+    fn over(&self, earlier: &str, about: &str, skipped: &[String]) -> String {
+        let mut parts = earlier.split("\n## ");
+        parts.next();
+        let mut sections: Vec<(String, String)> = parts
+            .filter_map(|part| part.split_once("\n\n"))
+            .map(|(title, text)| (title.to_owned(), text.trim_end().to_owned()))
+            .collect();
+        let at = sections.iter().position(|(title, _)| title == BUDGETS);
+        let rows = at.map(|at| sections.remove(at).1).unwrap_or_default();
+        sections.retain(|(title, _)| !title.starts_with("Not measured"));
+        let mut budgets: Vec<[String; 4]> = rows.lines().skip(2).filter_map(row).collect();
+        for new in &self.budgets {
+            match budgets.iter_mut().find(|old| old[..2] == new[..2]) {
+                Some(old) => old.clone_from(new),
+                None => budgets.push(new.clone()),
+            }
+        }
+        for (title, text) in &self.sections {
+            let new = (title.clone(), format!("{}\n\n{about}", text.trim_end()));
+            match sections.iter_mut().find(|(old, _)| old == title) {
+                Some(old) => *old = new,
+                None => sections.push(new),
+            }
+        }
+        let mut table = Table::new(&["what", "budget", "measured", "kept"]);
+        budgets.into_iter().for_each(|cells| table.row(cells));
+        let mut text = format!(
+            "# Benchmarks\n\nWritten by `cargo xtask bench`; not edited by hand. Each part says when it was measured.\n\n\
+             Only ratios and differences within one run count: the nanoseconds are one machine's, on one day; the rows marked \
+             A/A show what else ran on it. No test asserts any of this.\n\n## {BUDGETS}\n\n{}",
+            table.markdown(),
+        );
+        for (title, section) in sections {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n## {title}\n\n{section}\n");
+        }
+        if !skipped.is_empty() {
+            let _ = write!(text, "\n## {SKIPPED}\n\n");
+            skipped.iter().for_each(|line| text.push_str(&format!("- {line}\n")));
+        }
+        text
+    }
+}
+
+/// The cells of a row of the table of budgets.
+fn row(line: &str) -> Option<[String; 4]> {
+    let cells: Vec<_> = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    cells.try_into().ok()
 }
 
 #[cfg(test)]
@@ -112,5 +161,27 @@ mod tests {
         let mut table = Table::new(&["a", "b"]);
         table.row(["1".to_owned(), "2".to_owned()]);
         assert_eq!(table.markdown(), "| a | b |\n| --- | --- |\n| 1 | 2 |\n");
+    }
+
+    #[test]
+    fn what_an_earlier_run_measured_stays_until_it_is_measured_again() {
+        let mut table = Table::new(&["x"]);
+        table.row(["1".to_owned()]);
+        let mut first = Page::default();
+        first.budget("a", "≤ 1", 0.5, 1.0, "×");
+        first.least("b", "≥ 2", 3.0, 2.0, "×");
+        first.section("A", "of a", &table);
+        first.section("B", "of b", &table);
+        let text = first.over("", "Measured on Monday.", &["c: not here".into()]);
+        let mut second = Page::default();
+        second.least("b", "≥ 2", 1.0, 2.0, "×");
+        second.section("B", "of b", &table);
+        let text = second.over(&text, "Measured on Tuesday.", &[]);
+        assert!(text.contains("| a | ≤ 1 | 0.500 × | yes |\n| b | ≥ 2 | 1.000 × | **no** |\n"), "{text}");
+        assert!(text.contains("of a\n\n| x |\n| --- |\n| 1 |\n\nMeasured on Monday.\n\n## B"), "{text}");
+        assert!(
+            text.ends_with("Measured on Tuesday.\n") && text.matches("Measured on").count() == 2,
+            "{text}"
+        );
     }
 }

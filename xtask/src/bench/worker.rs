@@ -16,7 +16,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-use super::{bpf, data, place::Cgroup};
+use super::{bpf, data, place::Cgroup, resolver::Resolver};
 
 /// What a batch repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -33,6 +33,12 @@ pub enum Mode {
     TcpCold,
     /// `posix_spawn()` of a tiny static program, and waiting for its end.
     Exec,
+    /// A DNS question for another name each time, to port 53 of loopback, until the server's end has it.
+    Ask,
+    /// The same, and its answer back.
+    Resolve,
+    /// The same with a socket of its own, as libc does it.
+    ResolveAnew,
     /// A new process for each 64 UDP connects to the denied address.
     Flood,
 }
@@ -131,6 +137,7 @@ struct Work {
     /// Gets datagrams and drops them, so that they are not answered by ICMP.
     sink: UdpSocket,
     listener: TcpListener,
+    resolver: Option<Resolver>,
 }
 
 impl Work {
@@ -150,6 +157,7 @@ impl Work {
             udp_unconnected: datagram()?,
             sink,
             listener: TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+            resolver: None,
         })
     }
 
@@ -178,6 +186,12 @@ impl Work {
                 let mut child = Command::new(&w.program).spawn()?;
                 Ok(!child.wait()?.success())
             }),
+            Mode::Ask | Mode::Resolve | Mode::ResolveAnew => {
+                let mut resolver = self.resolver.take().map_or_else(Resolver::new, Ok)?;
+                let outcome = self.timed(calls, |_| resolver.exchange(mode));
+                self.resolver = Some(resolver);
+                outcome
+            }
             Mode::Flood => self.timed(calls.div_ceil(FLOOD_EACH), |w| {
                 bpf::dial_in_a_child(&w.udp, (data::DENIED, udp_port), FLOOD_EACH)?;
                 Ok(true)

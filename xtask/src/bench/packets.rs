@@ -1,0 +1,165 @@
+//! Throughput of ordinary servers under the guard: iperf3, redis-benchmark and wrk, in the room of `cargo xtask traffic`.
+//!
+//! The same servers all the time; the guard comes before a batch and goes after it, because its hooks for programs see the
+//! whole machine. Servers on one CPU, clients and the guard's daemon on another.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{
+    Bench,
+    bpf::Hook,
+    guard::Guard,
+    page::{Page, Table},
+    stats::{Random, added, median},
+};
+use crate::traffic::{
+    room::{self, Room},
+    root::Root,
+};
+
+/// Rounds of the other measurements for one of these, which takes a quarter of a minute.
+const ROUNDS_EACH: u32 = 20;
+const SERVERS: &str = "servers";
+const CLIENTS: &str = "clients";
+
+/// A client, and what it achieves (more is better).
+struct Load {
+    name: &'static str,
+    unit: &'static str,
+    /// A number on stdout.
+    client: &'static str,
+    read: fn(&str) -> Option<f64>,
+}
+
+const LOADS: [Load; 3] = [
+    Load {
+        name: "iperf3, one stream",
+        unit: "Gbit/s",
+        client: "iperf3 -c 127.0.0.1 -t 1 -J",
+        read: |said| {
+            let said: Value = serde_json::from_str(said).ok()?;
+            Some(said["end"]["sum_received"]["bits_per_second"].as_f64()? / 1e9)
+        },
+    },
+    Load {
+        name: "redis-benchmark, GET and SET of 64 bytes, 50 connections",
+        unit: "requests/s",
+        client: "redis-benchmark -h 127.0.0.1 -n 30000 -c 50 -d 64 -t set,get --csv",
+        read: |said| {
+            let rates = said
+                .lines()
+                .skip(1)
+                .filter_map(|l| l.split(',').nth(1)?.trim_matches('"').parse::<f64>().ok());
+            let rates: Vec<f64> = rates.collect();
+            // As many of one as of the other: what counts is the time of both.
+            (rates.len() == 2).then(|| 2.0 / rates.iter().map(|r| 1.0 / r).sum::<f64>())
+        },
+    },
+    Load {
+        name: "wrk against nginx, a page of 13 bytes, 32 connections",
+        unit: "requests/s",
+        client: "wrk -t1 -c32 -d1 http://127.0.0.1/small",
+        read: |said| said.lines().find_map(|l| l.strip_prefix("Requests/sec:")?.trim().parse().ok()),
+    },
+];
+
+/// What is in force during a batch.
+const CONFIGURATIONS: [&str; 5] = [
+    "none",
+    "none, again (A/A)",
+    "empty hooks at egress and ingress, both ends",
+    "guard, the servers' end",
+    "guard, both ends",
+];
+
+/// Whether it can be measured here; if not, why.
+pub fn possible() -> Result<Root> {
+    room::possible()?;
+    Root::ensure()
+}
+
+/// Measures, and adds the table and budgets to the page.
+pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
+    eprintln!("bench: iperf3, redis-benchmark and wrk");
+    let room = Room::open(root, bench.scratch.path(), "packets")?;
+    room.run(SERVERS, "mkdir www; printf 'a small page\n' > www/small")?;
+    std::fs::write(room.work().join("nginx.conf"), NGINX)?;
+    room.serve(SERVERS, 5201, "exec taskset -c 0 iperf3 -s")?;
+    room.serve(SERVERS, 6379, "exec taskset -c 0 redis-server --bind 127.0.0.1 --save '' --appendonly no")?;
+    room.serve(SERVERS, 80, "exec taskset -c 0 nginx -c /work/nginx.conf")?;
+    let place = |i: usize| -> Result<PathBuf> {
+        Ok(if i == 3 { room.part(SERVERS)? } else { room.cgroup().path().to_owned() })
+    };
+    let mut samples = vec![vec![Vec::new(); LOADS.len()]; CONFIGURATIONS.len()];
+    let mut order: Vec<usize> = (0..CONFIGURATIONS.len()).collect();
+    let mut random = Random::new(31);
+    let rounds = bench.rounds.div_ceil(ROUNDS_EACH);
+    for round in 0..rounds {
+        random.shuffle(&mut order);
+        for &i in &order {
+            let cgroup = place(i)?;
+            let start = || {
+                Guard::start_at(
+                    "enforce",
+                    &bench.guard,
+                    bench.scratch.path(),
+                    "packets",
+                    &cgroup,
+                    "builtin = true\n",
+                )
+            };
+            let guard = (i >= 3).then(start).transpose()?;
+            let hook = (i == 2).then(|| Hook::packets(&cgroup)).transpose()?;
+            for (load, samples) in LOADS.iter().zip(&mut samples[i]) {
+                let said = room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
+                let rate = (load.read)(&said).with_context(|| format!("{} said `{said}`", load.name))?;
+                samples.push(rate);
+            }
+            drop(hook);
+            guard.map_or(Ok(()), Guard::stop)?;
+        }
+        eprintln!("bench: throughput, round {} of {rounds}", round + 1);
+    }
+    let mut table = Table::new(&["configuration"]);
+    for (l, load) in LOADS.iter().enumerate() {
+        table.column(&format!("{} ({:.0} {} alone)", load.name, median(&samples[0][l]), load.unit));
+    }
+    // The ratio's interval by way of the logarithms' differences.
+    let ratio = |i: usize, l: usize| {
+        let ln = |i: usize| samples[i][l].iter().map(|rate| f64::ln(*rate)).collect::<Vec<_>>();
+        let a = added(&ln(i), &ln(0));
+        (a.median.exp(), a.low.exp(), a.high.exp())
+    };
+    for (i, name) in CONFIGURATIONS.iter().enumerate().skip(1) {
+        let cells = (0..LOADS.len()).map(|l| {
+            let (ratio, low, high) = ratio(i, l);
+            format!("{ratio:.3} [{low:.3} … {high:.3}]")
+        });
+        table.row(std::iter::once((*name).to_owned()).chain(cells));
+    }
+    page.section(
+        "Throughput beside no guard",
+        "Debian's programs over loopback, servers on one CPU and clients on the other, in enforce with the embedded feed. Ratio to *none* of \
+         the same round: median and its 95 % interval; more is better. On one machine both ends are guarded, so each packet \
+         is looked at on its way out and in at both: *the servers' end* is what a guarded node with clients elsewhere has.",
+        &table,
+    );
+    for (l, load) in LOADS.iter().enumerate() {
+        for (i, end) in [(4, "both ends"), (3, "the servers' end")] {
+            page.least(&format!("{}: {end}", load.name), "≥ 0.98 of no guard", ratio(i, l).0, 0.98, "×");
+        }
+    }
+    Ok(())
+}
+
+const NGINX: &str = "user root; daemon off; worker_processes 1; pid /work/nginx.pid; error_log /work/nginx-errors.log;
+events { worker_connections 1000; }
+http {
+    access_log off; keepalive_requests 100000000;
+    client_body_temp_path /work/b; fastcgi_temp_path /work/f; proxy_temp_path /work/p; scgi_temp_path /work/s; uwsgi_temp_path /work/u;
+    server { listen 80; root /work/www; }
+}
+";
