@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use miner_guard_common::abi::{
     record::Loss,
-    runtime::{CODE, MODES, RING_BYTES, ROUNDING, ROUNDING_ENTRIES, Rounding, Sample},
+    runtime::{CODE, MODES, RING_BYTES, ROUNDING, ROUNDING_ENTRIES, Rounding, Sample, bit},
 };
 
 use crate::{emit, policy, task};
@@ -22,9 +22,10 @@ static SAMPLES: RingBuf<[u8; 0], { RING_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 static MODES_OF: LruHashMap<u32, Rounding, ROUNDING_ENTRIES> = LruHashMap::new();
 
-/// Not 0 while some process is in `MODES_OF`: until then a thread that rounds to nearest costs no look-up.
+/// A bit of 64 for each process in `MODES_OF`, by [`bit`]: a thread that rounds to nearest costs no look-up, unless its
+/// process may be one of them.
 #[btf_map]
-static WATCHING: Array<u32, 1> = Array::new();
+static WATCHING: Array<u64, 1> = Array::new();
 
 const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
@@ -36,17 +37,25 @@ pub fn process() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
-/// Whether some process is known to use other rounding modes than to nearest.
+/// Which processes may be known to use other rounding modes than to nearest.
 #[inline(always)]
-pub fn watching() -> bool {
+pub fn watched() -> u64 {
     // SAFETY: the value of an array map stays mapped; one word, read whole.
-    WATCHING.get(0).is_some_and(|n| unsafe { core::ptr::read_volatile(n) } != 0)
+    WATCHING.get(0).map_or(0, |n| unsafe { core::ptr::read_volatile(n) })
 }
 
 /// Counts a rounding mode of the current process. To nearest is counted only of a process that was seen in another.
 #[inline(always)]
-pub fn count(mode: usize) {
+pub fn count(mode: usize, watched: u64) {
     let pid = process();
+    let new = watched & bit(pid) == 0;
+    if new && mode & (MODES - 1) == 0 {
+        return;
+    }
+    if new && let Some(n) = WATCHING.get_ptr_mut(0) {
+        // SAFETY: as in `watched`. Two CPUs that do this at once may lose a bit of one; its next switch sets it again.
+        unsafe { core::ptr::write_volatile(n, core::ptr::read_volatile(n) | bit(pid)) };
+    }
     if let Some(known) = MODES_OF.get_ptr_mut(&pid) {
         // SAFETY: entries of a preallocated LRU table stay mapped; a race of two threads of the process can lose one
         // count of many. The mask keeps the index in bounds.
@@ -74,10 +83,6 @@ pub fn count(mode: usize) {
     first.counts[mode & (MODES - 1)] = 1;
     // An LRU table is never full; should the kernel refuse all the same, the next switch tries again.
     let _ = MODES_OF.insert(&pid, &first, 0);
-    if let Some(n) = WATCHING.get_ptr_mut(0) {
-        // SAFETY: as in `watching`.
-        unsafe { core::ptr::write_volatile(n, 1) };
-    }
     if !outside {
         send(ROUNDING, 0);
     }

@@ -11,7 +11,7 @@ type Work = fn(Until);
 pub const NAMES: &[&str] = &[
     "interval-up", "interval-both", "fenv-all-modes", "fenv-all-modes-much-memory", "mandelbrot", "matmul", "stream-triad",
     "nbody", "json-parse", "btree", "sort", "random-numbers", "popcount", "regex-like", "merkle-tree", "file-hashing",
-    "switch-storm",
+    "zk-proof",    "switch-storm",
 ];
 
 pub fn find(name: &str) -> Option<Work> {
@@ -31,6 +31,7 @@ pub fn find(name: &str) -> Option<Work> {
         "random-numbers" => random,
         "popcount" => popcount,
         "regex-like" => regex,
+        "zk-proof" => crate::proof::prove,
         "merkle-tree" => merkle,
         "file-hashing" => files,
         "switch-storm" => storm,

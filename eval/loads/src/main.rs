@@ -6,6 +6,7 @@
 
 mod honest;
 mod pow;
+mod proof;
 mod randomx;
 
 use std::{
@@ -69,12 +70,6 @@ fn main() -> ExitCode {
     if o.fork > 0.0 || o.processes > 1 {
         return spread(&name, &o);
     }
-    let until = Until {
-        end: Instant::now() + Duration::from_secs_f64(o.seconds),
-        duty: o.duty,
-        since: Instant::now(),
-    };
-    // The first moment of the work itself, not of its preparation.
     let work: Box<dyn Fn(Until) + Send + Sync> = match randomx::find(&name, o.seconds) {
         Some(found) => found,
         None => match pow::find(&name).or_else(|| honest::find(&name)) {
@@ -82,19 +77,23 @@ fn main() -> ExitCode {
             None => return usage(&format!("no load is called {name}")),
         },
     };
-    let until = if randomx::NAMES.contains(&name.as_str()) {
-        println!("working");
-        Until { end: Instant::now() + Duration::from_secs_f64(o.seconds), ..until }
-    } else {
-        println!("working");
-        until
-    };
+    if !randomx::NAMES.contains(&name.as_str()) {
+        begins();
+    }
+    let now = Instant::now();
+    let until = Until { end: now + Duration::from_secs_f64(o.seconds), duty: o.duty, since: now };
     std::thread::scope(|scope| {
         for _ in 0..o.threads {
             scope.spawn(|| work(until));
         }
     });
     ExitCode::SUCCESS
+}
+
+/// Says so at the first moment of the work itself, not of its preparation.
+pub fn begins() {
+    static BEGUN: std::sync::Once = std::sync::Once::new();
+    BEGUN.call_once(|| println!("begins"));
 }
 
 fn usage(why: &str) -> ExitCode {
@@ -105,14 +104,12 @@ fn usage(why: &str) -> ExitCode {
 /// The same load by several processes, or by one after another, each for a moment.
 fn spread(name: &str, o: &Options) -> ExitCode {
     let end = Instant::now() + Duration::from_secs_f64(o.seconds);
-    println!("working");
     while Instant::now() < end {
         let seconds = if o.fork > 0.0 { o.fork } else { o.seconds };
         let children: Vec<_> = (0..o.processes)
             .filter_map(|_| {
                 Command::new("/proc/self/exe")
                     .args([name, "--seconds", &seconds.to_string(), "--duty", &o.duty.to_string()])
-                    .stdout(std::process::Stdio::null())
                     .spawn()
                     .ok()
             })

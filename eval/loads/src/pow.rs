@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 
-use aes::hazmat::cipher_round;
 use sha2::Digest;
 
 use crate::Until;
@@ -12,7 +11,7 @@ type Work = fn(Until);
 pub const NAMES: &[&str] = &[
     "sha256d", "sha512", "sha1", "keccak256", "sha3-512", "blake2b", "blake2s", "blake3", "groestl512", "jh512", "skein512",
     "whirlpool", "ripemd160", "sm3", "streebog512", "shabal512", "k12", "x-chain", "scrypt", "argon2id", "argon2d",
-    "yescrypt", "cryptonight-like", "ghostrider-like", "ethash-like", "cuckoo-like",
+    "yescrypt", "yescrypt-libxcrypt", "cryptonight-like", "ghostrider-like", "ethash-like", "cuckoo-like",
 ];
 
 pub fn find(name: &str) -> Option<Work> {
@@ -56,12 +55,13 @@ pub fn find(name: &str) -> Option<Work> {
                 let _ = black_box(yescrypt::yescrypt(&header, &header, &params, &mut out));
             }
         },
+        "yescrypt-libxcrypt" => libxcrypt,
         "cryptonight-like" => |mut until| {
-            let mut pad = vec![aes::Block::default(); PAD];
+            let mut pad = scratchpad();
             let mut n = 0;
             while until.more() {
                 n += 1;
-                cryptonight(&mut pad, n, 1 << 16);
+                pad_rounds(&mut pad, n, 1 << 19);
             }
         },
         "ghostrider-like" => ghostrider,
@@ -132,49 +132,98 @@ fn argon(mut until: Until, algorithm: argon2::Algorithm, kib: u32) {
     }
 }
 
+#[link(name = "crypt")]
+unsafe extern "C" {
+    fn crypt(phrase: *const libc::c_char, setting: *const libc::c_char) -> *const libc::c_char;
+}
+
+/// yescrypt as its author wrote it, in the C library for passwords of Debian.
+fn libxcrypt(mut until: Until) {
+    let mut n = 0_u64;
+    while until.more() {
+        n += 1;
+        let Ok(phrase) = std::ffi::CString::new(n.to_string()) else { return };
+        // SAFETY: both are strings that live through the call; one thread calls it, as its result lies in static memory.
+        black_box(unsafe { crypt(phrase.as_ptr(), c"$y$j75$madeupsaltsalt".as_ptr()) });
+    }
+}
+
 /// Blocks of 16 bytes in 2 MiB.
 const PAD: usize = (2 << 20) / 16;
 
-/// Rounds of AES, multiplications and dependent accesses to a scratchpad, as CryptoNight has them.
-fn cryptonight(pad: &mut [aes::Block], seed: u64, rounds: u32) {
-    let key = aes::Block::from((u128::from(seed) * 0x9e37_79b9_7f4a_7c15).to_le_bytes());
-    let mut fill = key;
-    for block in pad.iter_mut() {
-        cipher_round(&mut fill, &key);
-        *block = fill;
-    }
-    let (mut a, mut b) = (seed | 1, seed.rotate_left(32));
-    let word = |block: &aes::Block, at: usize| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&block[at..at + 8]);
-        u64::from_le_bytes(bytes)
+/// Rounds of AES, multiplications and dependent accesses to a scratchpad, as CryptoNight has them. Its implementations use
+/// the processor's instructions in line.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "aes,sse2")]
+fn cryptonight(pad: &mut [[u64; 2]; PAD], seed: u64, rounds: u32) {
+    use std::arch::x86_64::{__m128i, _mm_aesenc_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_unpackhi_epi64, _mm_xor_si128};
+    let vector = |b: [u64; 2]| _mm_set_epi64x(b[1].cast_signed(), b[0].cast_signed());
+    let words = |v: __m128i| {
+        [_mm_cvtsi128_si64(v).cast_unsigned(), _mm_cvtsi128_si64(_mm_unpackhi_epi64(v, v)).cast_unsigned()]
     };
-    for _ in 0..rounds {
-        let at = (a as usize >> 4) % PAD;
-        let mut c = pad[at];
-        cipher_round(&mut c, &key);
-        let d = u128::from(word(&c, 0)) ^ u128::from(b);
-        pad[at] = aes::Block::from((d | u128::from(word(&c, 8)) << 64).to_le_bytes());
-        let other = (word(&c, 0) as usize >> 4) % PAD;
-        let loaded = pad[other];
-        let product = u128::from(word(&c, 0)) * u128::from(word(&loaded, 0));
-        a = a.wrapping_add((product >> 64) as u64) ^ word(&loaded, 8);
-        b = b.wrapping_add(product as u64);
-        pad[other] = aes::Block::from((u128::from(a) | u128::from(b) << 64).to_le_bytes());
-        b = word(&c, 0);
+    let key = vector([seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), seed]);
+    let mut lanes = [key; 8];
+    for (n, lane) in lanes.iter_mut().enumerate() {
+        *lane = _mm_xor_si128(key, vector([n as u64, seed]));
     }
-    black_box((a, b));
+    // The scratchpad is filled by ten rounds of AES a block, and read the same way at the end.
+    let mut pass = |pad: &mut [[u64; 2]; PAD]| {
+        for blocks in pad.chunks_exact_mut(8) {
+            for (lane, block) in lanes.iter_mut().zip(blocks) {
+                *lane = _mm_xor_si128(*lane, vector(*block));
+                for _ in 0..10 {
+                    *lane = _mm_aesenc_si128(*lane, key);
+                }
+                *block = words(*lane);
+            }
+        }
+    };
+    pass(pad);
+    let mut a = [seed | 1, seed.rotate_left(17)];
+    let mut b = vector([seed.rotate_left(32), seed.rotate_left(48)]);
+    for _ in 0..rounds {
+        let at = (a[0] as usize >> 4) % PAD;
+        let c = _mm_aesenc_si128(vector(pad[at]), vector(a));
+        pad[at] = words(_mm_xor_si128(b, c));
+        let mixed = words(c);
+        let other = (mixed[0] as usize >> 4) % PAD;
+        let loaded = pad[other];
+        let product = u128::from(mixed[0]) * u128::from(loaded[0]);
+        a[0] = a[0].wrapping_add((product >> 64) as u64);
+        a[1] = a[1].wrapping_add(product as u64);
+        pad[other] = a;
+        a[0] ^= loaded[0];
+        a[1] ^= loaded[1];
+        b = c;
+    }
+    pass(pad);
+    black_box(a);
+}
+
+/// A scratchpad.
+fn scratchpad() -> Box<[[u64; 2]; PAD]> {
+    // As large as that array, which the compiler cannot see.
+    vec![[0; 2]; PAD].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("it has PAD blocks"))
+}
+
+/// That many rounds, where the processor has the instructions.
+fn pad_rounds(pad: &mut [[u64; 2]; PAD], seed: u64, rounds: u32) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("aes") {
+        // SAFETY: the processor has AES.
+        unsafe { cryptonight(pad, seed, rounds) }
+    }
 }
 
 /// Hashes of the X family in turn with CryptoNight's inner loop.
 fn ghostrider(mut until: Until) {
-    let mut pad = vec![aes::Block::default(); PAD];
+    let mut pad = scratchpad();
     let mut n = 0_u64;
     while until.more() {
         n += 1;
         for part in 0..3 {
             black_box(chain(&(n + part).to_le_bytes()));
-            cryptonight(&mut pad, n + part, 1 << 14);
+            pad_rounds(&mut pad, n + part, 1 << 17);
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn find(name: &str, _seconds: f64) -> Option<Box<dyn Fn(Until) + Send + Sync
         let shared = &shared;
         let cache = (!flags.contains(RandomXFlag::FLAG_FULL_MEM)).then(|| shared.0.clone());
         let Ok(machine) = RandomXVM::new(flags, cache, shared.1.clone()) else { return };
+        crate::begins();
         let mut n = 0_u64;
         while until.more() {
             n += 1;

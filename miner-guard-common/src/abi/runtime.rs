@@ -56,5 +56,11 @@ pub struct Rounding {
     pub outside: u32,
 }
 
+/// The bit of a process among those whose rounding modes are kept. Several processes share one.
+#[must_use]
+pub const fn bit(pid: u32) -> u64 {
+    1 << (pid % 64)
+}
+
 /// Processes whose rounding modes are kept.
 pub const ROUNDING_ENTRIES: usize = 4096;

@@ -4,13 +4,13 @@
 #![allow(missing_docs, reason = "the macros generate the public entry points")]
 
 use aya_ebpf::{
-    macros::{perf_event, raw_tracepoint},
-    programs::{PerfEventContext, RawTracePointContext},
+    macros::{btf_tracepoint, perf_event},
+    programs::{BtfTracePointContext, PerfEventContext},
 };
 use miner_guard_ebpf::hooks::{fpu, sample};
 
-#[raw_tracepoint(tracepoint = "x86_fpu_regs_deactivated")]
-pub fn mg_fpu(ctx: RawTracePointContext) -> i32 {
+#[btf_tracepoint(function = "x86_fpu_regs_deactivated")]
+pub fn mg_fpu(ctx: BtfTracePointContext) -> i32 {
     // TP_PROTO(struct fpu *fpu)
     fpu::deactivated(ctx.arg(0));
     0

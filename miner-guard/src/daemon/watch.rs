@@ -1,6 +1,7 @@
 //! Running programs are watched on a thread of its own: samples and rounding modes in, findings out.
 //!
-//! While nothing happens it looks twice a second whether something did; a record of a new rounding mode wakes it.
+//! While nothing runs it looks four times a second whether something does, and more often while there is a suspect; a
+//! record of a new rounding mode wakes it.
 
 use std::{
     collections::BTreeSet,
@@ -24,9 +25,14 @@ use crate::{
     kernel::runtime::Runtime,
 };
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(250);
-/// A CPU on which a suspect runs is visited so often, another that is in use once a look.
+/// Between two looks while nothing runs, while something does, and while there is a suspect.
+const IDLE: Duration = Duration::from_millis(250);
+const BUSY: Duration = Duration::from_millis(100);
+const SUSPECT: Duration = Duration::from_millis(30);
+/// The rounding modes of all processes are read so often, those of a suspect at each look.
+const ALL_MODES_NS: u64 = 240_000_000;
+/// A CPU on which a suspect runs is visited so often: one that has become one just now, and any other.
+const FRESH: Duration = Duration::from_millis(5);
 const VISIT: Duration = Duration::from_millis(20);
 
 /// The threads. They end with this.
@@ -80,8 +86,11 @@ fn watch(
     let mut tracker = Tracker::new(now(), std::process::id());
     let mut known: BTreeSet<u32> = BTreeSet::new();
     let mut told = false;
+    let mut pace = IDLE;
+    let mut suspects: Vec<u32> = Vec::new();
+    let mut read_ns = 0;
     while !stop.load(Ordering::Relaxed) {
-        wait(&runtime);
+        wait(&runtime, pace);
         tracker.set(now());
         while let Some(sample) = runtime.take() {
             told |= sample.flags != 0;
@@ -89,33 +98,48 @@ fn watch(
         }
         let at = monotonic_ns();
         // The table is walked only while there is something in it.
-        if told || !known.is_empty() {
-            told = false;
+        let all = told || (!known.is_empty() && at.saturating_sub(read_ns) >= ALL_MODES_NS);
+        if all {
+            (told, read_ns) = (false, at);
             let modes = runtime.modes();
             known = modes.iter().map(|(pid, _)| *pid).collect();
             modes.iter().for_each(|(pid, r)| tracker.modes(*pid, r));
+        } else {
+            for pid in suspects.iter().filter(|pid| known.contains(pid)) {
+                if let Some(modes) = runtime.modes_of(*pid) {
+                    tracker.modes(*pid, &modes);
+                }
+            }
         }
         tracker.tick(at, &Proc).into_iter().for_each(&report);
-        if !known.is_empty() {
+        if all {
             let gone: Vec<u32> = known.iter().copied().filter(|pid| !alive(*pid)).collect();
             for pid in &gone {
                 tracker.forget(*pid);
                 known.remove(pid);
             }
-            runtime.forget(&gone, known.is_empty());
+            if !gone.is_empty() {
+                runtime.forget(&gone, known.iter().copied());
+            }
         }
         let closer = tracker.closer(at);
         runtime.look_closer(&closer.threads);
-        visitor.visit(closer.suspects, closer.busy);
+        pace = match closer {
+            _ if !closer.processes.is_empty() => SUSPECT,
+            _ if closer.any => BUSY,
+            _ => IDLE,
+        };
+        visitor.visit(closer.suspects, closer.busy, if closer.fresh { FRESH } else { VISIT });
+        suspects = closer.processes;
     }
 }
 
 /// Until a record wants attention, or it is time to look.
-fn wait(runtime: &Runtime) {
+fn wait(runtime: &Runtime, pace: Duration) {
     use std::os::fd::AsRawFd as _;
     // SAFETY: the descriptor is the runtime's, which outlives this borrow.
     let fd = unsafe { BorrowedFd::borrow_raw(runtime.as_raw_fd()) };
-    let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(pace.subsec_nanos()) };
     // Interrupted: looked a little earlier.
     let _ = poll(&mut [PollFd::new(&fd.as_fd(), PollFlags::IN)], Some(&timeout));
 }
@@ -137,6 +161,7 @@ struct Rounds {
     often: Vec<u32>,
     /// To be visited once.
     once: Vec<u32>,
+    pause: Duration,
     stop: bool,
 }
 
@@ -150,15 +175,19 @@ impl Visitor {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    fn visit(&self, often: Vec<u32>, once: Vec<u32>) {
+    fn visit(&self, often: Vec<u32>, once: Vec<u32>, pause: Duration) {
         let (rounds, changed) = &*self.shared;
         let mut rounds = rounds.lock().unwrap_or_else(PoisonError::into_inner);
         if often.is_empty() && once.is_empty() && rounds.often.is_empty() {
             return;
         }
-        (rounds.often, rounds.once) = (often, once);
+        // What goes on as before needs no wake-up: it wakes by itself.
+        let goes_on = once.is_empty() && (rounds.often == often && rounds.pause == pause);
+        (rounds.often, rounds.once, rounds.pause) = (often, once, pause);
         drop(rounds);
-        changed.notify_one();
+        if !goes_on {
+            changed.notify_one();
+        }
     }
 }
 
@@ -192,7 +221,8 @@ fn rounds(shared: &(Mutex<Rounds>, Condvar)) {
         }
         rounds = lock.lock().unwrap_or_else(PoisonError::into_inner);
         if !rounds.often.is_empty() && !rounds.stop {
-            rounds = changed.wait_timeout(rounds, VISIT).unwrap_or_else(PoisonError::into_inner).0;
+            let pause = rounds.pause;
+            rounds = changed.wait_timeout(rounds, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Place {
     Ingress,
     /// A raw tracepoint, host-wide.
     RawTracepoint(&'static str),
+    /// The same, and the verifier knows the types of its arguments, host-wide. Not pinned.
+    TypedTracepoint(&'static str),
     /// An LSM hook, host-wide.
     Lsm(&'static str),
     /// The clock of each CPU, host-wide.
@@ -139,7 +141,7 @@ pub const HOOKS: &[Hook] = &[
         name: "fpu",
         program: "mg_fpu",
         object: Object::Runtime,
-        place: Place::RawTracepoint("x86_fpu_regs_deactivated"),
+        place: Place::TypedTracepoint("x86_fpu_regs_deactivated"),
         required: false,
         without: "RandomX is not told by its rounding modes, only by its code",
     },

@@ -206,7 +206,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
             return Ok(p.take_link(id).map_err(refused)?.into());
         }
         // Not pinned, hence not attached here.
-        Place::Clock => return Err(missing()),
+        Place::Clock | Place::TypedTracepoint(_) => return Err(missing()),
     };
     link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
 }

@@ -8,15 +8,15 @@ use std::{
 };
 
 use aya::{
-    Ebpf,
+    Btf, Ebpf,
     maps::{Array, HashMap as Table, Map, MapData, RingBuf},
     programs::{
-        PerfEvent, RawTracePoint,
+        BtfTracePoint, PerfEvent,
         perf_event::{PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
     util::online_cpus,
 };
-use miner_guard_common::abi::runtime::{Rounding, Sample};
+use miner_guard_common::abi::runtime::{Rounding, Sample, bit};
 use zerocopy::FromBytes as _;
 
 use super::{
@@ -30,7 +30,7 @@ const ROUNDING: usize = size_of::<Rounding>();
 /// handed out, so that a throttled thread cannot hide between two looks.
 const LOOK_NS: u64 = 241_000_001;
 /// A suspect's thread, while it runs.
-const CLOSE_NS: u64 = 20_300_003;
+const CLOSE_NS: u64 = 9_900_007;
 const CLOCK: PerfEventConfig = PerfEventConfig::Software(SoftwareEvent::CpuClock);
 
 /// Programs and tables, detached when dropped.
@@ -38,7 +38,7 @@ pub struct Runtime {
     ebpf: Ebpf,
     samples: RingBuf<MapData>,
     modes: Table<MapData, u32, [u8; ROUNDING]>,
-    watching: Array<MapData, u32>,
+    watching: Array<MapData, u64>,
     /// Clocks of suspects' threads.
     close: HashMap<u32, PerfEventLinkId>,
     sampling: bool,
@@ -52,7 +52,7 @@ impl Runtime {
         for hook in HOOKS.iter().filter(|h| h.object == Object::Runtime) {
             let done = match hook.place {
                 Place::Clock => sample(&mut ebpf, hook).inspect(|()| sampling = true),
-                Place::RawTracepoint(at) if rounding => trace(&mut ebpf, hook, at),
+                Place::TypedTracepoint(at) if rounding => trace(&mut ebpf, hook, at),
                 _ => Err(KernelError::Refused {
                     what: format!("the hook {}", hook.name),
                     why: "this kernel's BTF has neither fpu.fpstate nor fpu.state".into(),
@@ -108,16 +108,19 @@ impl Runtime {
         self.modes.iter().filter_map(Result::ok).filter_map(read).collect()
     }
 
-    /// Forgets the rounding modes of processes that are gone.
-    pub fn forget(&mut self, gone: &[u32], last: bool) {
+    /// The rounding modes of one process, if it was seen in another than to nearest.
+    pub fn modes_of(&self, pid: u32) -> Option<Rounding> {
+        Rounding::read_from_bytes(&self.modes.get(&pid, 0).ok()?).ok()
+    }
+
+    /// Forgets the rounding modes of processes that are gone; these are left.
+    pub fn forget(&mut self, gone: &[u32], left: impl Iterator<Item = u32>) {
         for pid in gone {
             // Evicted in between: gone is what was wanted.
             let _ = self.modes.remove(pid);
         }
-        if last {
-            // The kernel sets it again with the next entry.
-            let _ = self.watching.set(0, 0, 0);
-        }
+        // One that came meanwhile is put in again by the kernel at its next switch.
+        let _ = self.watching.set(0, left.fold(0, |all, pid| all | bit(pid)), 0);
     }
 
     /// Samples these threads more often, while they run; no others than these.
@@ -166,9 +169,10 @@ where
 
 fn trace(ebpf: &mut Ebpf, hook: &Hook, at: &str) -> Result<(), KernelError> {
     let refused = |e| KernelError::refused(format!("the kernel refused the hook {} at {at}", hook.name), e);
-    let program: &mut RawTracePoint = program(ebpf, hook)?;
-    program.load().map_err(refused)?;
-    program.attach(at).map(drop).map_err(refused)
+    let types = Btf::from_sys_fs().map_err(|e| KernelError::refused("reading the kernel's types", e))?;
+    let program: &mut BtfTracePoint = program(ebpf, hook)?;
+    program.load(at, &types).map_err(refused)?;
+    program.attach().map(drop).map_err(refused)
 }
 
 fn sample(ebpf: &mut Ebpf, hook: &Hook) -> Result<(), KernelError> {

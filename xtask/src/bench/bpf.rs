@@ -131,13 +131,7 @@ impl Hook {
     }
 
     fn attach(cgroup: &Path, kind: u32, place: u32, code: &[u64]) -> Result<Self> {
-        let load = Attr::default()
-            .int(0, kind)
-            .int(4, u32::try_from(code.len())?)
-            .long(8, code.as_ptr().addr() as u64)
-            .long(16, c"Dual MIT/GPL".as_ptr().addr() as u64)
-            .int(68, place);
-        let program = load.open(PROG_LOAD).context("loading a bare program")?;
+        let program = load(kind, place, code)?;
         let dir = std::fs::File::open(cgroup)?;
         let link = Attr::default().int(0, number(&program)).int(4, number(&dir)).int(8, place);
         Ok(Self { _links: vec![link.open(LINK_CREATE).context("attaching a bare program")?] })
@@ -147,6 +141,17 @@ impl Hook {
 /// A program that returns a number.
 fn bare(verdict: i32) -> [u64; 2] {
     [op(0xb7, 0, 0, 0, verdict), op(0x95, 0, 0, 0, 0)]
+}
+
+/// A program of a type, for an attach type.
+fn load(kind: u32, attach: u32, code: &[u64]) -> Result<OwnedFd> {
+    let load = Attr::default()
+        .int(0, kind)
+        .int(4, u32::try_from(code.len())?)
+        .long(8, code.as_ptr().addr() as u64)
+        .long(16, c"Dual MIT/GPL".as_ptr().addr() as u64)
+        .int(68, attach);
+    load.open(PROG_LOAD).context("loading a bare program")
 }
 
 /// One instruction, as `struct bpf_insn` lies in memory.
@@ -180,5 +185,32 @@ pub fn dial_in_a_child(socket: &impl AsFd, to: (Ipv4Addr, u16), calls: u32) -> i
             child if libc::waitpid(child, std::ptr::null_mut(), 0) == child => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+}
+
+/// A raw tracepoint's program that does nothing, until it is dropped.
+pub struct Tracepoint {
+    program: OwnedFd,
+    _link: OwnedFd,
+}
+
+impl Tracepoint {
+    /// Attaches it.
+    pub fn bare(name: &str) -> Result<Self> {
+        const RAW_TRACEPOINT_OPEN: i32 = 17;
+        const PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+        let program = load(PROG_TYPE_RAW_TRACEPOINT, 0, &bare(0))?;
+        let name = std::ffi::CString::new(name)?;
+        let open = Attr::default().long(0, name.as_ptr().addr() as u64).int(8, number(&program));
+        let link = open.open(RAW_TRACEPOINT_OPEN).context("attaching an empty program")?;
+        Ok(Self { program, _link: link })
+    }
+
+    /// Nanoseconds and calls, while the kernel counts them.
+    pub fn counted(&self) -> Result<(u64, u64)> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program.as_raw_fd()))?;
+        let value = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+        let both = value("run_time_ns").zip(value("run_cnt"));
+        both.context("this kernel does not count what programs take")
     }
 }

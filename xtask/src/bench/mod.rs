@@ -5,7 +5,7 @@
 //! difference to `none` of the same round. A second `none` shows how much of a difference is noise.
 
 mod audit;
-mod bpf;
+pub mod bpf;
 mod connect;
 mod data;
 mod dns;
@@ -18,7 +18,7 @@ mod packets;
 mod page;
 pub mod place;
 mod resolver;
-mod stats;
+pub mod stats;
 pub mod worker;
 
 use std::{path::PathBuf, process::Command, time::Instant};

@@ -35,8 +35,6 @@ pub struct Memory {
     /// Bytes of private memory without a file that are of the size of whole mebibytes, up to 64 of them a mapping: what
     /// scratchpads are.
     pub pads: u64,
-    /// Bytes in huge pages.
-    pub huge: u64,
 }
 
 impl Memory {
@@ -58,6 +56,8 @@ pub struct Manners {
     pub humble: bool,
     /// It holds `/dev/cpu/*/msr` open.
     pub registers: bool,
+    /// Bytes in huge pages.
+    pub huge: u64,
 }
 
 /// `/proc` itself.
@@ -84,14 +84,9 @@ impl Look for Proc {
         let mut memory = Memory {
             resident: kib("VmRSS"),
             files: kib("RssFile"),
-            huge: kib("HugetlbPages"),
             ..Memory::default()
         };
         maps(&read(pid, "maps", MAPS)?, &mut memory);
-        // One walk of the page tables; only of suspects.
-        if let Some(text) = read(pid, "smaps_rollup", 4096) {
-            memory.huge += number(&text, "AnonHugePages") * 1024;
-        }
         Some(memory)
     }
 
@@ -112,6 +107,10 @@ impl Look for Proc {
         manners.pinned = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let stat = read(pid, "stat", 4096)?;
         manners.humble = humble(&stat).unwrap_or(false);
+        // One walk of the page tables; only of what may be hashing by its mix.
+        for (file, name) in [("status", "HugetlbPages"), ("smaps_rollup", "AnonHugePages")] {
+            manners.huge += read(pid, file, 16 << 10).map_or(0, |text| number(&text, name) * 1024);
+        }
         for fd in std::fs::read_dir(of(pid, "fd")).into_iter().flatten().flatten().take(MOST) {
             let target = std::fs::read_link(fd.path()).unwrap_or_default();
             manners.registers |= target.starts_with("/dev/cpu") && target.ends_with("msr");

@@ -23,6 +23,15 @@ pub enum Signature {
 /// Counts in other modes than to nearest before anything is said.
 pub const ENOUGH: u32 = 15;
 
+/// As many, in other modes than to nearest, as leave little to chance.
+pub const FIRM: u32 = 60;
+
+/// Whether [`FIRM`] is reached.
+#[must_use]
+pub fn firm(counts: &Modes) -> bool {
+    counts.iter().skip(1).sum::<u32>() >= FIRM
+}
+
 /// Judges counts.
 #[must_use]
 pub fn judge(counts: &Modes) -> Signature {
@@ -32,8 +41,14 @@ pub fn judge(counts: &Modes) -> Signature {
     if sum < ENOUGH {
         return Signature::Unknown;
     }
-    // Of few counts one can be far from its third by chance, of many none.
-    let even = if sum < 60 { least * 6 >= most } else { least * 2 >= most };
+    // Of few counts one can be far from its third by chance, of many none. A program of RandomX may keep one mode for some
+    // milliseconds, in which several switches see the same.
+    let apart = match sum {
+        0..FIRM => 6,
+        FIRM..240 => 4,
+        _ => 2,
+    };
+    let even = least * apart >= most;
     // To nearest is at least as frequent as the others, but for chance: a quarter of all, and more outside programs.
     let returns = nearest * 10 >= sum;
     if even && returns { Signature::RandomX } else { Signature::Other }

@@ -29,7 +29,7 @@ pub fn signs(code: &Counts, memory: &Memory, manners: &Manners) -> Vec<Sign> {
     let found = [
         (aes, AES),
         (memory.pads >= PAD * threads, PADS),
-        (memory.huge >= 2 * PAD * threads, HUGE),
+        (manners.huge >= 2 * PAD * threads, HUGE),
         (manners.threads > 1 && manners.pinned > 1 && manners.pinned * 2 >= manners.threads, PINNED),
         (manners.humble, HUMBLE),
         (manners.registers, REGISTERS),

@@ -4,7 +4,7 @@ mod judge;
 mod pool;
 mod process;
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use miner_guard_common::abi::runtime::{ROUNDING, Rounding, Sample};
@@ -65,13 +65,15 @@ pub struct Tracker {
     processes: LruCache<u32, Process>,
     pools: LruCache<(u64, u32), Pool>,
     own: u32,
+    /// When threads were last made to change on a CPU.
+    visited: BTreeMap<u32, u64>,
 }
 
 impl Tracker {
     /// `own`: the process that is never judged.
     #[must_use]
     pub fn new(settings: Settings, own: u32) -> Self {
-        Self { settings, processes: LruCache::new(PROCESSES), pools: LruCache::new(POOLS), own }
+        Self { settings, processes: LruCache::new(PROCESSES), pools: LruCache::new(POOLS), own, visited: BTreeMap::new() }
     }
 
     /// After a reload.
@@ -121,17 +123,23 @@ impl Tracker {
     }
 
     /// Threads to sample more often now, and the CPUs on which to make threads change: those of suspects now, and those
-    /// where anything ran lately.
-    #[must_use]
-    pub fn closer(&self, now_ns: u64) -> Closer {
+    /// where anything ran lately and that were not visited for a while.
+    pub fn closer(&mut self, now_ns: u64) -> Closer {
+        const LATELY_NS: u64 = 2_000_000_000;
         let mut out = Closer::default();
-        for (_, p) in &self.processes {
+        for (pid, p) in &self.processes {
             let close = p.close(now_ns);
-            for t in p.threads.iter().filter(|t| now_ns.saturating_sub(t.seen_ns) < 2_000_000_000) {
+            if close {
+                out.processes.push(*pid);
+                out.fresh |= p.fresh(now_ns);
+            }
+            for t in p.threads.iter().filter(|t| now_ns.saturating_sub(t.seen_ns) < LATELY_NS) {
+                out.any = true;
+                let visited = self.visited.get(&t.cpu).copied().unwrap_or(0);
                 if close {
                     out.threads.push(t.tid);
                     out.suspects.push(t.cpu);
-                } else {
+                } else if now_ns.saturating_sub(visited) >= between_visits(t.samples) {
                     out.busy.push(t.cpu);
                 }
             }
@@ -142,13 +150,8 @@ impl Tracker {
             cpus.dedup();
         }
         out.busy.retain(|c| !out.suspects.contains(c));
+        self.visited.extend(out.suspects.iter().chain(&out.busy).map(|cpu| (*cpu, now_ns)));
         out
-    }
-
-    /// Whether the rounding modes of any process are known.
-    #[must_use]
-    pub fn any_modes(&self) -> bool {
-        self.processes.iter().any(|(_, p)| p.rounds())
     }
 
     /// A process that is gone.
@@ -157,9 +160,27 @@ impl Tracker {
     }
 }
 
+/// How long the CPU of a thread that is no suspect is left alone, nanoseconds: the longer, the more of it was seen, four
+/// samples a second. What runs for long without a rounding mode of its own hardly ever takes to one, and a computation of
+/// many hours is not to be disturbed for nothing.
+const fn between_visits(samples: u32) -> u64 {
+    const MS: u64 = 1_000_000;
+    match samples {
+        0..16 => 80 * MS,
+        16..64 => 240 * MS,
+        _ => 980 * MS,
+    }
+}
+
 /// Where to look more closely.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closer {
+    /// Suspects.
+    pub processes: Vec<u32>,
+    /// One of them has become one only just now.
+    pub fresh: bool,
+    /// Something ran lately.
+    pub any: bool,
     /// Threads of suspects.
     pub threads: Vec<u32>,
     /// CPUs on which they ran.

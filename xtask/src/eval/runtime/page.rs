@@ -1,37 +1,59 @@
-//! The page: a confusion matrix, then every load.
+//! The page: a confusion matrix, times, then every load, then the cost. All of it from what is kept.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use super::{Args, Outcome, loads::Kind};
+use super::{
+    loads::{Kind, Load},
+    results::{self, Kept, Outcome, verdict},
+};
+use crate::shell;
 
 /// Where the generated part begins: what stands above is written by hand.
 const MARK: &str = "<!-- written by `cargo xtask eval runtime` from here on -->";
 
-/// The generated part.
-pub fn page(done: &[Outcome], args: &Args, took: Duration) -> String {
-    let mut out = String::new();
+/// Writes the generated part of `docs/detection-runtime.md`.
+pub fn write() -> Result<()> {
+    let path = shell::root().join("docs/detection-runtime.md");
+    let old = fs::read_to_string(&path).unwrap_or_default();
+    let by_hand = old.split(MARK).next().unwrap_or_default().trim_end();
+    let done = results::of_loads()?;
+    let mut text = format!("{by_hand}\n\n{MARK}\n");
+    loads(&mut text, &done);
+    text += &fs::read_to_string(results::path(&Kept::Cost)?).unwrap_or_default();
+    eprintln!("eval: wrote {}", path.display());
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn loads(out: &mut String, all: &[(Load, Outcome)]) {
+    let done: Vec<_> = all.iter().filter(|(_, o)| o.left_out.is_none()).collect();
     let mut say = |text: String| out.push_str(&(text + "\n"));
+    let of = |f: fn(&Outcome) -> f64| {
+        let values = done.iter().map(|(_, o)| f(o));
+        values.fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(x), h.max(x)))
+    };
+    let (low, high) = of(|o| o.load_average);
+    let mut guards: Vec<_> = done.iter().map(|(_, o)| format!("{} (`sustain = {}`)", o.guard, o.sustain)).collect();
+    guards.sort_unstable();
+    guards.dedup();
     say(format!(
-        "{MARK}\n\n## This run\n\nEach load ran for {} s at most ({} at a time, {} in all, {} s), with `sustain = {}`. Kernel {}, {} \
-         CPUs, load average at the end {}.\n",
-        args.seconds,
-        args.parallel,
-        done.iter().filter(|o| o.left_out.is_none()).count(),
-        took.as_secs(),
-        args.sustain,
+        "\n## What was told\n\n{} loads, {:.0} minutes of them in all, kernel {}, {} CPUs, at load averages from {low:.1} to {high:.1} \
+         (loads of the run itself included). RandomX and MPI jobs had the machine for themselves, all others ran one on each CPU, \
+         pinned to it. A proof of work was ended when it had been told. Guards: {}.\n",
+        done.len(),
+        done.iter().map(|(_, o)| o.ran).sum::<f64>() / 60.0,
         first_word("/proc/sys/kernel/osrelease"),
         std::thread::available_parallelism().map_or(0, usize::from),
-        first_word("/proc/loadavg"),
+        guards.join(", "),
     ));
     say("| what it is | loads | mining | hashing-heavy | nothing |\n| --- | --- | --- | --- | --- |".into());
     let mut by_kind: BTreeMap<Kind, [usize; 4]> = BTreeMap::new();
-    for o in done.iter().filter(|o| o.left_out.is_none()) {
-        let row = by_kind.entry(o.load.kind).or_default();
+    for (load, o) in &done {
+        let row = by_kind.entry(load.kind).or_default();
         row[0] += 1;
         row[match verdict(o) {
-            "mining" => 1,
+            "mining" | "miner-binary" => 1,
             "hashing-heavy" => 2,
             _ => 3,
         }] += 1;
@@ -39,37 +61,34 @@ pub fn page(done: &[Outcome], args: &Args, took: Duration) -> String {
     for (kind, [all, mining, hashing, nothing]) in &by_kind {
         say(format!("| {} | {all} | {mining} | {hashing} | {nothing} |", kind.name()));
     }
-    say("\n| load | is | told | after, s | why |\n| --- | --- | --- | --- | --- |".into());
-    let mut rows: Vec<&Outcome> = done.iter().filter(|o| o.left_out.is_none()).collect();
-    rows.sort_by_key(|o| (o.load.kind, o.load.name.clone()));
-    for o in rows {
+    say("\n*After* is from the first hash to the event in the guard's output; *with its start* counts from the start of \
+         the program, which first fills a cache of 256 MiB or a data set of 2 GiB.\n\n\
+         | RandomX | told | after, s | with its start, s | load average |\n| --- | --- | --- | --- | --- |"
+        .into());
+    for (load, o) in done.iter().filter(|(l, _)| l.kind == Kind::RandomX) {
         let told = verdict(o);
-        let (after, why) = o.told.get(told).cloned().unwrap_or((o.ran.as_secs_f64(), String::new()));
-        say(format!("| {} | {} | {told} | {after:.1} | {why} |", o.load.name, o.load.kind.name()));
+        let (after, whole) = o.told.get(told).map_or((None, o.ran), |t| (t.after_begin, t.after_start));
+        let after = after.map(|s| format!("{s:.2}")).unwrap_or_default();
+        say(format!("| {} | {told} | {after} | {whole:.1} | {:.1} |", load.name, o.load_average));
     }
-    let left: Vec<_> = done.iter().filter_map(|o| Some((&o.load.name, o.left_out.as_ref()?))).collect();
+    say("\n| load | is | told | after, s | ran, s | why |\n| --- | --- | --- | --- | --- | --- |".into());
+    let mut rows: Vec<_> = done.iter().filter(|(l, _)| l.kind != Kind::RandomX).collect();
+    rows.sort_by_key(|(l, _)| (l.kind, &l.name));
+    for (load, o) in rows {
+        let told = verdict(o);
+        let t = o.told.get(told);
+        let after = t.map(|t| format!("{:.1}", t.after_begin.unwrap_or(t.after_start))).unwrap_or_default();
+        let why = t.map(|t| t.why.as_str()).unwrap_or_default();
+        say(format!("| {} | {} | {told} | {after} | {:.0} | {why} |", load.name, load.kind.name(), o.ran));
+    }
+    let left: Vec<_> = all.iter().filter_map(|(l, o)| Some((&l.name, o.left_out.as_ref()?))).collect();
     if !left.is_empty() {
         say("\nNot run:\n".into());
         left.iter().for_each(|(name, why)| say(format!("- {name}: {why}")));
     }
-    out
 }
 
-fn verdict(o: &Outcome) -> &'static str {
-    ["mining", "hashing-heavy"].into_iter().find(|v| o.told.contains_key(*v)).unwrap_or("nothing")
-}
-
-fn first_word(path: &str) -> String {
+fn first_word(path: impl AsRef<Path>) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().next().unwrap_or("?").to_owned()
-}
-
-/// Replaces the generated part of the page.
-pub fn write(path: &Path, generated: &str) -> Result<()> {
-    let old = fs::read_to_string(path).unwrap_or_default();
-    let by_hand = old.split(MARK).next().unwrap_or_default().trim_end();
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{by_hand}\n\n{generated}");
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

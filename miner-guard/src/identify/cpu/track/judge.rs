@@ -22,8 +22,10 @@ const SECOND: u64 = 1_000_000_000;
 const MEBI: u64 = 1 << 20;
 /// Samples in memory without a file before their shape is judged.
 const JIT_SAMPLES: usize = 6;
-/// Interpreted RandomX shows no code of its own: the modes alone must hold for so long.
+/// Code alone is a reason to look when it was seen for so long.
 const HELD_NS: u64 = 10 * SECOND;
+/// Samples before it is said that something interprets.
+const INTERPRETED: u32 = 12;
 /// RandomX keeps 256 MiB at the least, and a test of the floating point unit has no need to.
 const CACHE: u64 = 200 * MEBI;
 /// Windows before a mix is judged, whatever the time.
@@ -61,9 +63,9 @@ pub(super) fn randomx(
         return None;
     }
     let resident = p.memory(pid, now_ns, look).map_or(0, |m| m.resident);
-    let held = now_ns.saturating_sub(since);
     let roomy = resident >= CACHE;
-    let mining = shape || (roomy && held >= HELD_NS && interprets(p));
+    // Interpreted RandomX shows no code of its own: the modes alone must be seen four times as often.
+    let mining = shape || (roomy && rounding::firm(&modes) && interprets(p));
     let first = match (mining, roomy) {
         (true, _) => p.tell("mining"),
         (false, true) => p.tell("modes"),
@@ -101,7 +103,7 @@ pub(super) fn randomx(
 fn interprets(p: &Process) -> bool {
     let mut code = Counts::default();
     p.recent.iter().for_each(|s| code += s.counts);
-    code.samples >= 8 && code.mix * 16 >= code.all && code.float <= code.mix
+    code.samples >= INTERPRETED && code.mix * 16 >= code.all && code.float <= code.mix
 }
 
 /// Where the rounding modes cannot be seen (or have not been yet) the code is a reason to look, no more.
@@ -138,6 +140,7 @@ pub(super) fn mix(
     let (time_ns, code) = p.full.take()?;
     let features = mix::features(&code);
     let by_mix = mix::log_odds(&features);
+    tracing::trace!(pid, cgroup = p.cgroup, by_mix, ?features, "window");
     // Signs of shape add at most so much.
     const REACH: f64 = 7.0;
     if by_mix < -REACH {

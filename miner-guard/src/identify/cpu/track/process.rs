@@ -22,11 +22,15 @@ const WINDOWS: usize = 256;
 /// Threads that are remembered.
 const THREADS: usize = 64;
 const SECOND: u64 = 1_000_000_000;
-/// A suspect is sampled more often until so many samples came, two seconds of one thread that is never held up, or for so
+/// A suspect is sampled more often until so many samples came, a second of one thread that is never held up, or for so
 /// long; then it is left alone for a while.
-const CLOSE: u32 = 96;
+const CLOSE: u32 = 112;
 const CLOSE_NS: u64 = 120 * SECOND;
-const PAUSE_NS: u64 = 30 * SECOND;
+/// At first; each time it is twice as long.
+const PAUSE_NS: u64 = 4 * SECOND;
+const LONGEST_PAUSE_NS: u64 = 64 * SECOND;
+/// At first nearly nothing is left to wait for, as most suspects are settled then.
+const FIRST_NS: u64 = 3 * SECOND;
 /// Memory is looked at anew after so long.
 const STALE_NS: u64 = SECOND;
 
@@ -45,6 +49,8 @@ pub(super) struct Thread {
     pub tid: u32,
     pub cpu: u32,
     pub seen_ns: u64,
+    /// How often.
+    pub samples: u32,
 }
 
 /// A window that was judged.
@@ -82,6 +88,7 @@ pub(super) struct Process {
     close_left: u32,
     close_until: u64,
     rest_until: u64,
+    pause: u64,
     /// What was told, so that it is told once.
     pub told: Vec<&'static str>,
 }
@@ -105,20 +112,20 @@ impl Process {
             close_left: 0,
             close_until: 0,
             rest_until: 0,
+            pause: PAUSE_NS,
             told: Vec::new(),
         }
     }
 
     pub fn seen(&mut self, s: &Sample) {
         (self.uid, self.cgroup, self.news) = (s.uid, s.cgroup, true);
-        let now = Thread { tid: s.tid, cpu: s.cpu, seen_ns: s.time_ns };
         if let Some(t) = self.threads.iter_mut().find(|t| t.tid == s.tid) {
-            *t = now;
+            *t = Thread { cpu: s.cpu, seen_ns: s.time_ns, samples: t.samples.saturating_add(1), ..*t };
         } else {
             if self.threads.len() >= THREADS {
                 self.threads.remove(0);
             }
-            self.threads.push(now);
+            self.threads.push(Thread { tid: s.tid, cpu: s.cpu, seen_ns: s.time_ns, samples: 1 });
         }
     }
 
@@ -130,7 +137,7 @@ impl Process {
         if self.close_left > 0 {
             self.close_left -= 1;
             if self.close_left == 0 {
-                self.rest_until = time_ns + PAUSE_NS;
+                self.rest(time_ns);
             }
         }
         self.filling += counts;
@@ -171,17 +178,32 @@ impl Process {
     }
 
     fn suspect(&mut self, now_ns: u64) {
+        if self.told.contains(&"mining") {
+            self.close_left = 0;
+            return;
+        }
         if self.close_left > 0 && now_ns >= self.close_until {
-            (self.close_left, self.rest_until) = (0, self.close_until + PAUSE_NS);
+            self.close_left = 0;
+            self.rest(self.close_until);
         }
         if self.close_left == 0 && now_ns >= self.rest_until {
             (self.close_left, self.close_until) = (CLOSE, now_ns + CLOSE_NS);
         }
     }
 
+    const fn rest(&mut self, from_ns: u64) {
+        self.rest_until = from_ns + self.pause;
+        self.pause = if self.pause >= LONGEST_PAUSE_NS { LONGEST_PAUSE_NS } else { 2 * self.pause };
+    }
+
     /// Whether to look more closely now.
     pub const fn close(&self, now_ns: u64) -> bool {
         self.close_left > 0 && now_ns < self.close_until
+    }
+
+    /// Whether that began just now.
+    pub const fn fresh(&self, now_ns: u64) -> bool {
+        self.close(now_ns) && self.close_until - now_ns > CLOSE_NS - FIRST_NS
     }
 
     /// Its memory, read not long ago.

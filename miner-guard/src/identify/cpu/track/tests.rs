@@ -107,7 +107,7 @@ fn rounding_modes_and_code_together_are_mining_at_once() {
 }
 
 #[test]
-fn rounding_modes_alone_must_hold_and_need_the_memory_and_an_interpreter() {
+fn rounding_modes_alone_must_be_seen_often_and_need_the_memory_and_an_interpreter() {
     /// mulsd xmm0, xmm1; addsd xmm0, xmm2; xor eax, ecx
     const FLOAT: &[u8] = &[0xf2, 0x0f, 0x59, 0xc1, 0xf2, 0x0f, 0x58, 0xc2, 0x31, 0xc8];
     for (resident, code, mining) in
@@ -115,15 +115,15 @@ fn rounding_modes_alone_must_hold_and_need_the_memory_and_an_interpreter() {
     {
         let (mut t, told) = (tracker(120), Told { resident, ..Told::default() });
         let mut hints = Vec::new();
-        for second in 1..30 {
-            let n = second as u32 * 8;
-            t.modes(42, &modes([n, n, n, n], second * SECOND));
-            t.sample(&sample(42, second * SECOND, FILE, code));
-            hints.extend(t.tick(second * SECOND, &told).into_iter().map(|f| (second, f.hint)));
+        for n in 1..60_u32 {
+            let now = u64::from(n) * SECOND / 20;
+            t.modes(42, &modes([n, n, n, n], now));
+            t.sample(&sample(42, now, FILE, code));
+            hints.extend(t.tick(now, &told).into_iter().map(|f| (3 * n, f.hint)));
         }
         let mines = hints.iter().find(|(_, h)| *h == Some(Hint::Mining));
         assert_eq!(mines.is_some(), mining, "{hints:?}");
-        assert!(mines.is_none_or(|(second, _)| *second >= 11), "too early: {hints:?}");
+        assert!(mines.is_none_or(|(directed, _)| *directed == 60), "{hints:?}");
     }
 }
 
@@ -178,15 +178,39 @@ fn a_suspect_is_looked_at_more_closely_for_a_while_and_then_left_alone() {
     t.sample(&sample(42, SECOND, MADE, JIT));
     t.sample(&sample(43, SECOND, FILE, PARSER));
     let closer = t.closer(SECOND);
-    assert_eq!((closer.threads, closer.suspects, closer.busy), (vec![42], vec![1], vec![]));
-    for n in 0..96 {
-        t.sample(&sample(42, SECOND + n * SECOND / 50, MADE, JIT));
+    assert_eq!((closer.processes, closer.threads, closer.fresh), (vec![42], vec![42], true));
+    for n in 0..112 {
+        t.sample(&sample(42, SECOND + n * SECOND / 100, MADE, JIT));
     }
     assert_eq!(t.closer(3 * SECOND).threads, Vec::<u32>::new());
-    t.sample(&sample(42, 20 * SECOND, MADE, JIT));
-    assert_eq!(t.closer(20 * SECOND).threads, Vec::<u32>::new());
-    t.sample(&sample(42, 40 * SECOND, MADE, JIT));
-    assert_eq!(t.closer(40 * SECOND).threads, [42]);
+    t.sample(&sample(42, 5 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(5 * SECOND).threads, Vec::<u32>::new());
+    t.sample(&sample(42, 7 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(7 * SECOND).threads, [42]);
+    t.sample(&sample(42, 11 * SECOND, MADE, JIT));
+    assert!(!t.closer(11 * SECOND).fresh);
+    for n in 0..112 {
+        t.sample(&sample(42, 12 * SECOND + n * SECOND / 100, MADE, JIT));
+    }
+    // Twice as long this time.
+    t.sample(&sample(42, 18 * SECOND, MADE, JIT));
+    assert_eq!(t.closer(18 * SECOND).threads, Vec::<u32>::new());
+}
+
+/// A visit of the CPU of each.
+#[test]
+fn the_longer_a_thread_computes_as_others_do_the_less_often_it_is_disturbed() {
+    let mut t = tracker(120);
+    let mut visits = [0; 2];
+    for n in 0..400_u64 {
+        let now = SECOND + n * SECOND / 10;
+        if n % 3 == 0 {
+            t.sample(&sample(43, now, FILE, PARSER));
+        }
+        visits[usize::from(n >= 200)] += t.closer(now).busy.len();
+    }
+    assert!((60..150).contains(&visits[0]) && (18..=22).contains(&visits[1]), "{visits:?}");
+    assert!(!t.closer(60 * SECOND).any, "nothing runs any more");
 }
 
 #[test]
