@@ -209,7 +209,9 @@ impl Tracepoint {
     /// Nanoseconds and calls, while the kernel counts them.
     pub fn counted(&self) -> Result<(u64, u64)> {
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program.as_raw_fd()))?;
-        let value = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+        let value = |name: &str| {
+            text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+        };
         let both = value("run_time_ns").zip(value("run_cnt"));
         both.context("this kernel does not count what programs take")
     }

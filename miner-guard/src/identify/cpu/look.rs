@@ -81,11 +81,7 @@ impl Look for Proc {
     fn memory(&self, pid: u32) -> Option<Memory> {
         let status = read(pid, "status", 16 << 10)?;
         let kib = |name| number(&status, name) * 1024;
-        let mut memory = Memory {
-            resident: kib("VmRSS"),
-            files: kib("RssFile"),
-            ..Memory::default()
-        };
+        let mut memory = Memory { resident: kib("VmRSS"), files: kib("RssFile"), ..Memory::default() };
         maps(&read(pid, "maps", MAPS)?, &mut memory);
         Some(memory)
     }

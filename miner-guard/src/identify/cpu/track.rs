@@ -73,7 +73,13 @@ impl Tracker {
     /// `own`: the process that is never judged.
     #[must_use]
     pub fn new(settings: Settings, own: u32) -> Self {
-        Self { settings, processes: LruCache::new(PROCESSES), pools: LruCache::new(POOLS), own, visited: BTreeMap::new() }
+        Self {
+            settings,
+            processes: LruCache::new(PROCESSES),
+            pools: LruCache::new(POOLS),
+            own,
+            visited: BTreeMap::new(),
+        }
     }
 
     /// After a reload.

@@ -5,8 +5,8 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    process::{Command, Stdio},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -156,7 +156,11 @@ fn counted(guard: &Guard, loads: &Path) -> Result<String> {
     switches(loads)?;
     let (ns, calls) = empty.counted()?;
     drop(counting);
-    let _ = writeln!(out, "\nAn empty program beside it, in such a storm: {:.0} ns a call.\n", ns as f64 / calls.max(1) as f64);
+    let _ = writeln!(
+        out,
+        "\nAn empty program beside it, in such a storm: {:.0} ns a call.\n",
+        ns as f64 / calls.max(1) as f64
+    );
     Ok(out)
 }
 

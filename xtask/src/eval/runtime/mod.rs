@@ -70,7 +70,10 @@ pub fn main(args: &Args) -> Result<()> {
     let ran = of_loads.iter().filter(|(_, o)| o.left_out.is_none());
     let wrong: Vec<_> =
         ran.filter(|(load, o)| !results::right(load.kind, o)).map(|(load, _)| load.name.as_str()).collect();
-    eprintln!("eval: not told for what they are: {}", if wrong.is_empty() { "none".into() } else { wrong.join(", ") });
+    eprintln!(
+        "eval: not told for what they are: {}",
+        if wrong.is_empty() { "none".into() } else { wrong.join(", ") }
+    );
     let alarm = |(load, o): &&(Load, Outcome)| load.kind >= Kind::Hashes && o.told.contains_key("mining");
     if let Some((load, _)) = of_loads.iter().find(alarm) {
         bail!("{} is honest and was called mining", load.name);

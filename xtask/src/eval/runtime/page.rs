@@ -34,7 +34,8 @@ fn loads(out: &mut String, all: &[(Load, Outcome)]) {
         values.fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(x), h.max(x)))
     };
     let (low, high) = of(|o| o.load_average);
-    let mut guards: Vec<_> = done.iter().map(|(_, o)| format!("{} (`sustain = {}`)", o.guard, o.sustain)).collect();
+    let mut guards: Vec<_> =
+        done.iter().map(|(_, o)| format!("{} (`sustain = {}`)", o.guard, o.sustain)).collect();
     guards.sort_unstable();
     guards.dedup();
     say(format!(

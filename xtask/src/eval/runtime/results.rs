@@ -60,10 +60,7 @@ impl Outcome {
         let mut told = BTreeMap::new();
         for (what, t) in v["told"].as_object()? {
             let why = t[2].as_str()?.to_owned();
-            told.insert(
-                what.clone(),
-                Told { after_start: t[0].as_f64()?, after_begin: t[1].as_f64(), why },
-            );
+            told.insert(what.clone(), Told { after_start: t[0].as_f64()?, after_begin: t[1].as_f64(), why });
         }
         Some(Self {
             name: v["name"].as_str()?.to_owned(),
@@ -130,13 +127,18 @@ pub fn of_loads() -> Result<Vec<(Load, Outcome)>> {
 
 /// What is told of a load counts as this.
 pub fn verdict(o: &Outcome) -> &'static str {
-    ["mining", "miner-binary", "hashing-heavy"].into_iter().find(|v| o.told.contains_key(*v)).unwrap_or("nothing")
+    ["mining", "miner-binary", "hashing-heavy"]
+        .into_iter()
+        .find(|v| o.told.contains_key(*v))
+        .unwrap_or("nothing")
 }
 
 /// Whether it should have been told so.
 pub fn right(kind: Kind, o: &Outcome) -> bool {
     match (kind, verdict(o)) {
-        (Kind::RandomX, "mining") | (Kind::Pow, "hashing-heavy" | "mining") | (Kind::Honest, "nothing") => true,
+        (Kind::RandomX, "mining") | (Kind::Pow, "hashing-heavy" | "mining") | (Kind::Honest, "nothing") => {
+            true
+        }
         (Kind::Hashes, told) => matches!(told, "nothing" | "hashing-heavy"),
         _ => false,
     }

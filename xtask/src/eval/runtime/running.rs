@@ -115,7 +115,9 @@ impl Running {
     pub fn hear(&mut self, event: &Value) {
         let action = event["event"]["action"].as_str().unwrap_or_default();
         let place = event["miner_guard"]["cgroup"].as_str().unwrap_or_default();
-        if !matches!(action, "mining" | "hashing-heavy" | "miner-binary") || !place.ends_with(&format!("/{}", self.load.name)) {
+        if !matches!(action, "mining" | "hashing-heavy" | "miner-binary")
+            || !place.ends_with(&format!("/{}", self.load.name))
+        {
             return;
         }
         let reasons = event["miner_guard"]["evidence"].as_array().into_iter().flatten();
