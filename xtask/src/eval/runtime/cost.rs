@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -83,7 +83,7 @@ fn ran(pid: u32) -> Result<Duration> {
 #[derive(clap::Args)]
 pub struct Args {
     /// Pairs of runs
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 10)]
     rounds: usize,
     /// A guard that is built already
     #[arg(long)]
@@ -105,8 +105,8 @@ pub fn main(args: &Args) -> Result<()> {
     let loads = super::build_loads()?;
     let scratch = Scratch::new()?;
     let cgroup = Cgroup::new("cost")?;
-    // What is started from here on is guarded where there is a guard.
-    fs::write(cgroup.path().join("cgroup.procs"), "0")?;
+    fs::create_dir_all(scratch.path().join("hpcc"))?;
+    let place = Place { cgroup: cgroup.path().to_owned(), loads, scratch: scratch.path().join("hpcc") };
     let start = || Guard::start_in("audit", &binary, scratch.path(), "cost", &cgroup, POLICY);
     let mut text = format!(
         "\n## Cost\n\nMeasured at a load average of {:.1} when it began. *Counted* is by the kernel (`bpf_stats_enabled`): the \
@@ -115,15 +115,15 @@ pub fn main(args: &Args) -> Result<()> {
          where a guarded program runs. *Share* is of one CPU.\n\n",
         results::load_average(),
     );
-    text += &counted(&start()?, &loads)?;
-    text += &pairs(args.rounds, &loads, scratch.path(), start)?;
+    text += &counted(&start()?, &place)?;
+    text += &pairs(args.rounds, &place, start)?;
     fs::write(results::path(&Kept::Cost)?, &text)?;
     print!("{text}");
     super::page::write()
 }
 
 /// During a quiet time and a storm of context switches.
-fn counted(guard: &Guard, loads: &Path) -> Result<String> {
+fn counted(guard: &Guard, place: &Place) -> Result<String> {
     let mut out = String::from(
         "| while | fpu, calls/s | ns a call | share | sample, calls/s | ns a call | share | daemon, share |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -132,7 +132,7 @@ fn counted(guard: &Guard, loads: &Path) -> Result<String> {
     for storm in [false, true] {
         let (before, cpu, start) = (programs(guard.pid())?, ran(guard.pid())?, Instant::now());
         if storm {
-            switches(loads)?;
+            place.switches(STORM)?;
         } else {
             std::thread::sleep(Duration::from_secs(2 * STORM));
         }
@@ -153,7 +153,7 @@ fn counted(guard: &Guard, loads: &Path) -> Result<String> {
         let _ = writeln!(out, "{row} {:.3} % |", cpu.as_secs_f64() / seconds * 100.0);
     }
     let empty = bpf::Tracepoint::bare("x86_fpu_regs_deactivated")?;
-    switches(loads)?;
+    place.switches(STORM)?;
     let (ns, calls) = empty.counted()?;
     drop(counting);
     let _ = writeln!(
@@ -164,13 +164,62 @@ fn counted(guard: &Guard, loads: &Path) -> Result<String> {
     Ok(out)
 }
 
-/// Nanoseconds a switch, of two threads on one CPU that wait for each other.
-fn switches(loads: &Path) -> Result<f64> {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(loads).args(["switch-storm", "--seconds", &STORM.to_string()]);
-    let text = shell::capture(command.stdin(Stdio::null()))?;
-    let turns: f64 = number(&text, "turns ")?;
-    Ok(STORM as f64 * 1e9 / (2.0 * turns))
+/// Where the runs happen: guarded, where there is a guard.
+struct Place {
+    cgroup: PathBuf,
+    loads: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Place {
+    /// The command enters the cgroup before it becomes what it is.
+    fn run(&self, command: &[&str]) -> Result<String> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$ > \"$0/cgroup.procs\"; exec \"$@\""]).arg(&self.cgroup).args(command);
+        shell.env("OPENBLAS_NUM_THREADS", "1").env("OMP_NUM_THREADS", "1");
+        shell::capture(shell.current_dir(&self.scratch).stdin(Stdio::null()))
+    }
+
+    /// Nanoseconds a switch, of two threads on one CPU that wait for each other.
+    fn switches(&self, seconds: u64) -> Result<f64> {
+        let loads = self.loads.to_string_lossy();
+        let text =
+            self.run(&["taskset", "-c", "0", &loads, "switch-storm", "--seconds", &seconds.to_string()])?;
+        Ok(seconds as f64 * 1e9 / (2.0 * number(&text, "turns ")?))
+    }
+
+    fn hackbench(&self) -> Result<Measured> {
+        let text = self.run(&["hackbench", "-g", "2", "-l", "2000"])?;
+        Ok(vec![("hackbench (2 groups of 40 tasks)", number(&text, "Time: ")?)])
+    }
+
+    /// HPL and STREAM as the HPC Challenge has them, by one process.
+    fn hpcc(&self) -> Result<Measured> {
+        const EXAMPLE: &str = "/usr/share/doc/hpcc/examples/_hpccinf.txt";
+        let input: String = fs::read_to_string(EXAMPLE)
+            .with_context(|| format!("cannot read {EXAMPLE} of Debian's hpcc"))?
+            .lines()
+            .map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match words.as_slice() {
+                    [_, "Ns", ..] => "3000 Ns\n".to_owned(),
+                    [_, "Ps", ..] => "1 Ps\n".to_owned(),
+                    [_, "Qs", ..] => "1 Qs\n".to_owned(),
+                    _ => format!("{line}\n"),
+                }
+            })
+            .collect();
+        fs::write(self.scratch.join("hpccinf.txt"), input)?;
+        let out = self.scratch.join("hpccoutf.txt");
+        // Left by the run before; the program appends.
+        let _ = fs::remove_file(&out);
+        self.run(&["taskset", "-c", "1", "hpcc"])?;
+        let text = fs::read_to_string(&out)?;
+        Ok(vec![
+            ("HPL (N = 3000, one process)", number(&text, "HPL_time=")?),
+            ("STREAM triad, 1/GB/s", 1.0 / number(&text, "StarSTREAM_Triad=")?),
+        ])
+    }
 }
 
 fn number(text: &str, name: &str) -> Result<f64> {
@@ -181,53 +230,15 @@ fn number(text: &str, name: &str) -> Result<f64> {
 /// What a run gives: seconds or so, of which fewer are better.
 type Measured = Vec<(&'static str, f64)>;
 
-fn hackbench() -> Result<Measured> {
-    let text = shell::capture(Command::new("hackbench").args(["-g", "4", "-l", "1500"]))?;
-    Ok(vec![("hackbench (4 groups of 40 tasks)", number(&text, "Time: ")?)])
-}
-
-/// HPL and STREAM as the HPC Challenge has them, by one process.
-fn hpcc(dir: &Path) -> Result<Measured> {
-    const EXAMPLE: &str = "/usr/share/doc/hpcc/examples/_hpccinf.txt";
-    let input: String = fs::read_to_string(EXAMPLE)
-        .with_context(|| format!("cannot read {EXAMPLE} of Debian's hpcc"))?
-        .lines()
-        .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                [_, "Ns", ..] => "2500 Ns\n".to_owned(),
-                [_, "Ps", ..] => "1 Ps\n".to_owned(),
-                [_, "Qs", ..] => "1 Qs\n".to_owned(),
-                _ => format!("{line}\n"),
-            }
-        })
-        .collect();
-    fs::create_dir_all(dir)?;
-    fs::write(dir.join("hpccinf.txt"), input)?;
-    let out = dir.join("hpccoutf.txt");
-    // Left by the run before; the program appends.
-    let _ = fs::remove_file(&out);
-    let mut command = Command::new("taskset");
-    command.current_dir(dir).args(["-c", "1", "hpcc"]);
-    command.env("OPENBLAS_NUM_THREADS", "1").env("OMP_NUM_THREADS", "1");
-    shell::capture(&mut command)?;
-    let text = fs::read_to_string(&out)?;
-    Ok(vec![
-        ("HPL (N = 2500, one process)", number(&text, "HPL_time=")?),
-        ("STREAM triad, 1/GB/s", 1.0 / number(&text, "StarSTREAM_Triad=")?),
-    ])
-}
-
-fn pairs(rounds: usize, loads: &Path, scratch: &Path, start: impl Fn() -> Result<Guard>) -> Result<String> {
-    let dir = scratch.join("hpcc");
+fn pairs(rounds: usize, place: &Place, start: impl Fn() -> Result<Guard>) -> Result<String> {
     let run = || -> Result<Measured> {
         let mut all = Vec::new();
         if shell::find("hackbench").is_some() {
-            all.extend(hackbench()?);
+            all.extend(place.hackbench()?);
         }
-        all.push(("a switch by two threads on one CPU", switches(loads)? / 1e9));
+        all.push(("a switch by two threads on one CPU", place.switches(2)? / 1e9));
         if shell::find("hpcc").is_some() {
-            all.extend(hpcc(&dir)?);
+            all.extend(place.hpcc()?);
         }
         Ok(all)
     };

@@ -53,10 +53,12 @@ pub(super) fn randomx(
     let (mut modes, mut since, mut together) = (p.modes, since, 1);
     if let Some(pool) = pool {
         // A member that left its modes and code here before it ended.
-        pool.jit = pool.jit.saturating_add(u32::try_from(jit).unwrap_or(0).min(1));
-        if rounding::judge(&modes) == Signature::Unknown && pool.members.len() > 1 && all_four(&pool.modes) {
+        if jit > 0 {
+            pool.compiles(pid);
+        }
+        if rounding::judge(&modes) == Signature::Unknown && pool.shared() && all_four(&pool.modes) {
             (modes, since, together) = (pool.modes, pool.since_ns, pool.members.len());
-            shape |= pool.jit >= 3;
+            shape |= pool.compile() >= 3;
         }
     }
     if rounding::judge(&modes) != Signature::RandomX {

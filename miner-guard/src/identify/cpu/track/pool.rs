@@ -8,15 +8,27 @@ const FORGOTTEN_NS: u64 = 120_000_000_000;
 /// Processes that are told apart.
 const MEMBERS: usize = 64;
 
+/// So many must have taken part, and none more than half: a program that rounds in every direction and another that writes
+/// code of its own are no miner together.
+const LEAST: usize = 4;
+
 /// Counts of all of them.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     pub modes: Modes,
-    pub members: Vec<u32>,
+    pub members: Vec<Member>,
     pub since_ns: u64,
     last_ns: u64,
-    /// Samples of RandomX's shape among theirs.
-    pub jit: u32,
+}
+
+/// What a process brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pid: u32,
+    /// How often in another mode than to nearest.
+    directed: u32,
+    /// Code of RandomX's shape.
+    jit: bool,
 }
 
 impl Pool {
@@ -28,8 +40,27 @@ impl Pool {
         for (sum, more) in self.modes.iter_mut().zip(more) {
             *sum = sum.saturating_add(*more);
         }
-        if !self.members.contains(&pid) && self.members.len() < MEMBERS {
-            self.members.push(pid);
+        let directed = more.iter().skip(1).sum::<u32>();
+        if let Some(member) = self.members.iter_mut().find(|m| m.pid == pid) {
+            member.directed = member.directed.saturating_add(directed);
+        } else if self.members.len() < MEMBERS {
+            self.members.push(Member { pid, directed, jit: false });
         }
+    }
+
+    /// The process has code of RandomX's shape.
+    pub fn compiles(&mut self, pid: u32) {
+        self.members.iter_mut().filter(|m| m.pid == pid).for_each(|m| m.jit = true);
+    }
+
+    /// How many have.
+    pub fn compile(&self) -> usize {
+        self.members.iter().filter(|m| m.jit).count()
+    }
+
+    /// Whether the counts are of many rather than of one.
+    pub fn shared(&self) -> bool {
+        let most = self.members.iter().map(|m| m.directed).max().unwrap_or(0);
+        self.members.len() >= LEAST && 2 * most <= self.modes.iter().skip(1).sum::<u32>()
     }
 }

@@ -156,6 +156,22 @@ fn a_miner_that_forks_every_moment_is_found_by_what_its_children_do_together() {
 }
 
 #[test]
+fn a_rounding_test_and_a_compiler_of_one_user_are_no_miner_together() {
+    let (mut t, told) = (tracker(120), Told::default());
+    for n in 1..200_u32 {
+        let now = u64::from(n) * SECOND / 30;
+        for _ in 0..3 {
+            t.sample(&sample(42, now, MADE, JIT));
+        }
+        t.modes(42, &modes([n / 40, n / 15, n / 15, 0], now));
+        t.modes(43, &modes([n, n, n, n], now));
+        for found in t.tick(now, &told) {
+            assert_eq!(found.hint, None, "{found:?}");
+        }
+    }
+}
+
+#[test]
 fn hashing_is_told_when_it_was_sustained_and_moved_no_data() {
     let found = runs(&mut tracker(30), &Told::default(), HASH, 60);
     assert_eq!(found.len(), 1, "{found:?}");
