@@ -47,6 +47,9 @@ pub struct Args {
     /// while it is on, and leaves the rule `never,task` behind
     #[arg(long)]
     audit: bool,
+    /// A guard that is built already
+    #[arg(long)]
+    guard: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -75,7 +78,10 @@ struct Bench {
 
 /// Builds, measures, prints, and writes `docs/benchmarks.md`.
 pub fn main(args: &Args) -> Result<()> {
-    let guard = build::release()?;
+    let guard = match &args.guard {
+        Some(guard) => guard.clone(),
+        None => build::release()?,
+    };
     shell::run(shell::cargo().args(["build", "--release", "--package", "xtask"]))?;
     if !shell::is_root() {
         bail!("the bench attaches programs and makes cgroups and network namespaces: run it as root");

@@ -54,18 +54,9 @@ impl Page {
     /// A figure beside its budget. `most` is the highest value that keeps it. A figure that cannot be (NaN) is told
     /// as not measured.
     pub fn budget(&mut self, what: &str, budget: &str, measured: f64, most: f64, unit: &str) {
-        self.figure(what, budget, measured, measured <= most, unit);
-    }
-
-    /// The same with the lowest value that keeps it.
-    pub fn least(&mut self, what: &str, budget: &str, measured: f64, least: f64, unit: &str) {
-        self.figure(what, budget, measured, measured >= least, unit);
-    }
-
-    fn figure(&mut self, what: &str, budget: &str, measured: f64, kept: bool, unit: &str) {
         let kept = match () {
             () if measured.is_nan() => "not measured",
-            () if kept => "yes",
+            () if measured <= most => "yes",
             () => "**no**",
         };
         let measured = match measured.abs() {
@@ -73,6 +64,20 @@ impl Page {
             m if m < 10.0 => format!("{measured:.3} {unit}"),
             _ => format!("{measured:.1} {unit}"),
         };
+        self.row(what, budget, measured, kept);
+    }
+
+    /// A ratio with its interval beside the least that keeps the budget. An interval on both sides of it says neither yes nor no.
+    pub fn least(&mut self, what: &str, budget: &str, (ratio, low, high): (f64, f64, f64), least: f64) {
+        let kept = match () {
+            () if low >= least => "yes",
+            () if high < least => "**no**",
+            () => "not clear: noise",
+        };
+        self.row(what, budget, format!("{ratio:.3} [{low:.3} … {high:.3}] ×"), kept);
+    }
+
+    fn row(&mut self, what: &str, budget: &str, measured: String, kept: &str) {
         println!("{what}: {measured} ({budget}): {kept}");
         self.budgets.push([what.to_owned(), budget.to_owned(), measured, kept.to_owned()]);
     }
@@ -169,15 +174,16 @@ mod tests {
         table.row(["1".to_owned()]);
         let mut first = Page::default();
         first.budget("a", "≤ 1", 0.5, 1.0, "×");
-        first.least("b", "≥ 2", 3.0, 2.0, "×");
+        first.least("b", "≥ 2", (3.0, 2.0, 4.0), 2.0);
         first.section("A", "of a", &table);
         first.section("B", "of b", &table);
         let text = first.over("", "Measured on Monday.", &["c: not here".into()]);
         let mut second = Page::default();
-        second.least("b", "≥ 2", 1.0, 2.0, "×");
+        second.least("b", "≥ 2", (1.0, 0.5, 1.5), 2.0);
+        second.least("c", "≥ 2", (1.9, 1.5, 2.5), 2.0);
         second.section("B", "of b", &table);
         let text = second.over(&text, "Measured on Tuesday.", &[]);
-        assert!(text.contains("| a | ≤ 1 | 0.500 × | yes |\n| b | ≥ 2 | 1.000 × | **no** |\n"), "{text}");
+        assert!(text.contains("| a | ≤ 1 | 0.500 × | yes |\n| b | ≥ 2 | 1.000 [0.500 … 1.500] × | **no** |\n| c | ≥ 2 | 1.900 [1.500 … 2.500] × | not clear"), "{text}");
         assert!(text.contains("of a\n\n| x |\n| --- |\n| 1 |\n\nMeasured on Monday.\n\n## B"), "{text}");
         assert!(
             text.ends_with("Measured on Tuesday.\n") && text.matches("Measured on").count() == 2,
