@@ -3,7 +3,7 @@
 //! The same servers all the time; the guard comes before a batch and goes after it, because its hooks for programs see the
 //! whole machine. Servers on one CPU, clients and the guard's daemon on another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -29,6 +29,8 @@ const CLIENTS: &str = "clients";
 struct Load {
     name: &'static str,
     unit: &'static str,
+    /// Units in a batch; otherwise those of one second.
+    amount: Option<f64>,
     /// A number on stdout.
     client: &'static str,
     read: fn(&str) -> Option<f64>,
@@ -37,7 +39,8 @@ struct Load {
 const LOADS: [Load; 3] = [
     Load {
         name: "iperf3, one stream",
-        unit: "Gbit/s",
+        unit: "Gbit",
+        amount: None,
         client: "iperf3 -c 127.0.0.1 -t 1 -J",
         read: |said| {
             let said: Value = serde_json::from_str(said).ok()?;
@@ -46,7 +49,8 @@ const LOADS: [Load; 3] = [
     },
     Load {
         name: "redis-benchmark, GET and SET of 64 bytes, 50 connections",
-        unit: "requests/s",
+        unit: "requests",
+        amount: Some(60_000.0),
         client: "redis-benchmark -h 127.0.0.1 -n 30000 -c 50 -d 64 -t set,get --csv",
         read: |said| {
             let rates = said
@@ -60,7 +64,8 @@ const LOADS: [Load; 3] = [
     },
     Load {
         name: "wrk against nginx, a page of 13 bytes, 32 connections",
-        unit: "requests/s",
+        unit: "requests",
+        amount: None,
         client: "wrk -t1 -c32 -d1 http://127.0.0.1/small",
         read: |said| said.lines().find_map(|l| l.strip_prefix("Requests/sec:")?.trim().parse().ok()),
     },
@@ -94,9 +99,11 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
         Ok(if i == 3 { room.part(SERVERS)? } else { room.cgroup().path().to_owned() })
     };
     let mut samples = vec![vec![Vec::new(); LOADS.len()]; CONFIGURATIONS.len()];
+    // The same by the processor time of both ends: what else runs on the machine moves it less.
+    let mut by_time = samples.clone();
     let mut order: Vec<usize> = (0..CONFIGURATIONS.len()).collect();
     let mut random = Random::new(31);
-    let rounds = bench.rounds.div_ceil(ROUNDS_EACH);
+    let rounds = bench.rounds.div_ceil(ROUNDS_EACH).max(3);
     for round in 0..rounds {
         random.shuffle(&mut order);
         for &i in &order {
@@ -113,46 +120,70 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
             };
             let guard = (i >= 3).then(start).transpose()?;
             let hook = (i == 2).then(|| Hook::packets(&cgroup)).transpose()?;
-            for (load, samples) in LOADS.iter().zip(&mut samples[i]) {
+            for (l, load) in LOADS.iter().enumerate() {
+                let before = processor_seconds(room.cgroup().path())?;
                 let said = room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
                 let rate = (load.read)(&said).with_context(|| format!("{} said `{said}`", load.name))?;
-                samples.push(rate);
+                let spent = processor_seconds(room.cgroup().path())? - before;
+                samples[i][l].push(rate);
+                by_time[i][l].push(load.amount.unwrap_or(rate) / spent);
             }
             drop(hook);
             guard.map_or(Ok(()), Guard::stop)?;
         }
         eprintln!("bench: throughput, round {} of {rounds}", round + 1);
     }
-    let mut table = Table::new(&["configuration"]);
-    for (l, load) in LOADS.iter().enumerate() {
-        table.column(&format!("{} ({:.0} {} alone)", load.name, median(&samples[0][l]), load.unit));
-    }
-    // The ratio's interval by way of the logarithms' differences.
-    let ratio = |i: usize, l: usize| {
-        let ln = |i: usize| samples[i][l].iter().map(|rate| f64::ln(*rate)).collect::<Vec<_>>();
-        let a = added(&ln(i), &ln(0));
-        (a.median.exp(), a.low.exp(), a.high.exp())
+    let table = |samples: &Samples, unit_of: &str| {
+        let mut table = Table::new(&["configuration"]);
+        for (l, load) in LOADS.iter().enumerate() {
+            let alone = median(&samples[0][l]);
+            table.column(&format!("{} ({alone:.0} {}{unit_of} alone)", load.name, load.unit));
+        }
+        for (i, name) in CONFIGURATIONS.iter().enumerate().skip(1) {
+            let cells = (0..LOADS.len()).map(|l| {
+                let (ratio, low, high) = ratio(samples, i, l);
+                format!("{ratio:.3} [{low:.3} … {high:.3}]")
+            });
+            table.row(std::iter::once((*name).to_owned()).chain(cells));
+        }
+        table
     };
-    for (i, name) in CONFIGURATIONS.iter().enumerate().skip(1) {
-        let cells = (0..LOADS.len()).map(|l| {
-            let (ratio, low, high) = ratio(i, l);
-            format!("{ratio:.3} [{low:.3} … {high:.3}]")
-        });
-        table.row(std::iter::once((*name).to_owned()).chain(cells));
-    }
     page.section(
         "Throughput beside no guard",
         "Debian's programs over loopback, servers on one CPU and clients on the other, in enforce with the embedded feed. Ratio to *none* of \
          the same round: median and its 95 % interval; more is better. On one machine both ends are guarded, so each packet \
          is looked at on its way out and in at both: *the servers' end* is what a guarded node with clients elsewhere has.",
-        &table,
+        &table(&samples, "/s"),
+    );
+    page.section(
+        "Work for a second of processor time",
+        "Of the same batches: what was done for each second of processor time that servers and clients together took, the daemon's not \
+         counted. More is better. Other work on the machine moves this less than throughput.",
+        &table(&by_time, ""),
     );
     for (l, load) in LOADS.iter().enumerate() {
         for (i, end) in [(4, "both ends"), (3, "the servers' end")] {
-            page.least(&format!("{}: {end}", load.name), "≥ 0.98 of no guard", ratio(i, l), 0.98);
+            page.least(&format!("{}: {end}", load.name), "≥ 0.98 of no guard", ratio(&samples, i, l), 0.98);
         }
     }
     Ok(())
+}
+
+/// Of each configuration and load, the rounds.
+type Samples = Vec<Vec<Vec<f64>>>;
+
+/// To the first configuration, and the interval: by way of the logarithms' differences.
+fn ratio(samples: &Samples, i: usize, l: usize) -> (f64, f64, f64) {
+    let ln = |i: usize| samples[i][l].iter().map(|rate| f64::ln(*rate)).collect::<Vec<_>>();
+    let a = added(&ln(i), &ln(0));
+    (a.median.exp(), a.low.exp(), a.high.exp())
+}
+
+/// What all processes of a cgroup have taken so far.
+fn processor_seconds(cgroup: &Path) -> Result<f64> {
+    let text = std::fs::read_to_string(cgroup.join("cpu.stat"))?;
+    let usage = text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<f64>().ok());
+    Ok(usage.context("no usage_usec in cpu.stat")? / 1e6)
 }
 
 const NGINX: &str = "user root; daemon off; worker_processes 1; pid /work/nginx.pid; error_log /work/nginx-errors.log;
