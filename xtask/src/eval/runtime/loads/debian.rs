@@ -202,7 +202,7 @@ const COMMANDS: &[(&str, &str, &str, Kind, &str)] = &[
         Kind::Hashes,
         "while :; do tar c /usr/share | gpg --batch --passphrase x --symmetric -o /dev/null --yes 2>/dev/null; done",
     ),
-    ("john", "john", "john", Kind::Hashes, "john --test=$SECONDS_ --format=sha512crypt > /dev/null 2>&1"),
+    ("john", "john", "john", Kind::Hashes, "john --test=$SECONDS_ --format=md5crypt > /dev/null 2>&1"),
 ];
 
 /// The same of what is longer than a line: the commands are `eval/programs/NAME.sh`.
