@@ -116,7 +116,10 @@ pub fn main(args: &Args) -> Result<()> {
         results::load_average(),
     );
     text += &counted(&start()?, &place)?;
-    text += &pairs(args.rounds, &place, start)?;
+    text += &match args.rounds {
+        0 => "Pairs of runs with and without the guard were not made this time (`--rounds`).\n".to_owned(),
+        rounds => pairs(rounds, &place, start)?,
+    };
     fs::write(results::path(&Kept::Cost)?, &text)?;
     print!("{text}");
     super::page::write()
