@@ -8,7 +8,7 @@ use aya_ebpf::{
     check_bounds_signed,
     helpers::generated::{
         bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
-        bpf_skb_cgroup_id, bpf_skb_load_bytes,
+        bpf_skb_cgroup_id, bpf_skb_load_bytes, bpf_tcp_sock,
     },
     programs::SkBuffContext,
 };
@@ -168,6 +168,16 @@ impl Sock {
         let address = if family == AF_INET6 { Address::v6(v6) } else { Address::v4(v4) };
         let (high, low) = address.halves();
         Some(Peer { high, low, port: u16::from_be(port) })
+    }
+
+    /// Whether a TCP socket has said nothing yet: what it sends now, too, is without payload. (The kernel counts a segment
+    /// before it hands it on.)
+    #[inline(always)]
+    pub fn is_silent(self) -> bool {
+        // SAFETY: a full socket, which is what the helper wants.
+        let tcp = unsafe { bpf_tcp_sock(self.0) };
+        // SAFETY: not null, and a member that the verifier lets programs read.
+        !tcp.is_null() && unsafe { (*tcp).data_segs_out } == 0
     }
 
     /// Whether the program writes its own headers.

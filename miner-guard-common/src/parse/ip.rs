@@ -49,6 +49,36 @@ pub struct Packet {
     pub end: u16,
 }
 
+/// The same without the addresses. Every field is always written, unlike those of a `Result`: the kernel's verifier asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Why the packet could not be read; the other fields then say that nothing follows.
+    pub malformed: Option<Malformed>,
+    /// See [`Packet::protocol`].
+    pub protocol: u8,
+    /// See [`Packet::fragment`].
+    pub fragment: Fragment,
+    /// See [`Packet::transport`].
+    pub transport: u16,
+    /// See [`Packet::end`].
+    pub end: u16,
+}
+
+impl Header {
+    const fn bad(why: Malformed) -> Self {
+        Self {
+            malformed: Some(why),
+            protocol: protocol::NONE,
+            fragment: Fragment::Later,
+            transport: 0,
+            end: 0,
+        }
+    }
+}
+
+/// The bytes that every packet has. In the kernel each copy out of a packet is a call: these are copied once.
+pub type Start = [u8; 20];
+
 /// Why a packet could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -67,45 +97,47 @@ pub enum Malformed {
 /// # Errors
 /// [`Malformed`] says what is wrong with it.
 pub fn parse(packet: &[u8]) -> Result<Packet, Malformed> {
-    read(packet)
+    let start = packet.array(0).ok_or(Malformed::Short)?;
+    let Header { malformed, protocol, fragment, transport, end } = header(packet, &start);
+    if let Some(why) = malformed {
+        return Err(why);
+    }
+    let (v6, destination) = destination(packet, &start).ok_or(Malformed::Short)?;
+    let source = if v6 {
+        packet.array(8).ok_or(Malformed::Short)?
+    } else {
+        let [.., s0, s1, s2, s3, _, _, _, _] = start;
+        four([s0, s1, s2, s3])
+    };
+    Ok(Packet { source, destination, v6, protocol, fragment, transport, end })
 }
 
-/// The same, of a packet that lies anywhere.
-///
-/// # Errors
-/// [`Malformed`] says what is wrong with it.
+/// Reads the header of a packet that lies anywhere and begins with `start`.
 #[inline(always)]
-pub fn read<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
-    let [first] = packet.array(0).ok_or(Malformed::Short)?;
-    match first >> 4 {
-        4 => v4(packet),
-        6 => v6(packet),
-        _ => Err(Malformed::Version),
+pub fn header<B: Bytes + ?Sized>(packet: &B, start: &Start) -> Header {
+    match start[0] >> 4 {
+        4 => v4(start),
+        6 => v6(packet, start),
+        _ => Header::bad(Malformed::Version),
     }
 }
 
+/// The same of a packet whose version is 4.
 #[inline(always)]
-fn v4<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
-    let header: [u8; 20] = packet.array(0).ok_or(Malformed::Short)?;
-    let [first, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+pub fn v4(start: &Start) -> Header {
+    let [first, _, l0, l1, _, _, f0, f1, _, protocol, ..] = *start;
     let length = u16::from_be_bytes([l0, l1]);
     let header_len = u16::from(first & 15) * 4;
     if header_len < 20 || (length != 0 && length < header_len) {
-        return Err(Malformed::Length);
+        return Header::bad(Malformed::Length);
     }
-    let mut source = [0; 16];
-    let mut destination = [0; 16];
-    [source[0], source[1], source[2], source[3]] = [s0, s1, s2, s3];
-    [destination[0], destination[1], destination[2], destination[3]] = [d0, d1, d2, d3];
-    Ok(Packet {
-        source,
-        destination,
-        v6: false,
+    Header {
+        malformed: None,
         protocol,
         fragment: fragment(u16::from_be_bytes([f0, f1]) & 0x1fff, f0 & 0x20 != 0),
         transport: header_len,
         end: length,
-    })
+    }
 }
 
 #[inline(always)]
@@ -118,11 +150,9 @@ fn fragment(offset: u16, more: bool) -> Fragment {
 }
 
 #[inline(always)]
-fn v6<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
+fn v6<B: Bytes + ?Sized>(packet: &B, start: &Start) -> Header {
     const HEADER: u16 = 40;
-    let [_, _, _, _, l0, l1, mut next, _hops] = packet.array(0).ok_or(Malformed::Short)?;
-    let source = packet.array(8).ok_or(Malformed::Short)?;
-    let destination = packet.array(24).ok_or(Malformed::Short)?;
+    let [_, _, _, _, l0, l1, mut next, ..] = *start;
     let length = u16::from_be_bytes([l0, l1]);
     let mut at = HEADER;
     let mut part = Fragment::Whole;
@@ -132,17 +162,11 @@ fn v6<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
         let is_fragment = next == 44 && matches!(part, Fragment::Whole);
         if later || !(is_fragment || matches!(next, 0 | 43 | 51 | 60 | 135 | 139 | 140)) {
             let end = if length == 0 { 0 } else { length.saturating_add(HEADER) };
-            return Ok(Packet {
-                source,
-                destination,
-                v6: true,
-                protocol: next,
-                fragment: part,
-                transport: at,
-                end,
-            });
+            return Header { malformed: None, protocol: next, fragment: part, transport: at, end };
         }
-        let [after, len, hi, lo] = packet.array(at as usize).ok_or(Malformed::Short)?;
+        let Some([after, len, hi, lo]) = packet.array(at as usize) else {
+            return Header::bad(Malformed::Short);
+        };
         // Lengths count in eights and leave the first one out, but for the authentication header's fours.
         let long = if is_fragment {
             let word = u16::from_be_bytes([hi, lo]);
@@ -158,20 +182,25 @@ fn v6<B: Bytes + ?Sized>(packet: &B) -> Result<Packet, Malformed> {
         // Nine headers of 2 KiB stay far below the end of a u16.
         at = at.wrapping_add(long);
     }
-    Err(Malformed::Extensions)
+    Header::bad(Malformed::Extensions)
 }
 
-/// Where a packet goes, which stands even in one that cannot be read further. `None`: not even that is there.
+/// Where a packet goes that begins with `start`, which stands even in one that cannot be read further. `None`: not even
+/// that is there.
 #[inline(always)]
-pub fn destination<B: Bytes + ?Sized>(packet: &B) -> Option<(bool, [u8; 16])> {
-    let [first] = packet.array(0)?;
-    match first >> 4 {
+pub fn destination<B: Bytes + ?Sized>(packet: &B, start: &Start) -> Option<(bool, [u8; 16])> {
+    match start[0] >> 4 {
         4 => {
-            let mut out = [0; 16];
-            [out[0], out[1], out[2], out[3]] = packet.array(16)?;
-            Some((false, out))
+            let [.., d0, d1, d2, d3] = *start;
+            Some((false, four([d0, d1, d2, d3])))
         }
         6 => Some((true, packet.array(24)?)),
         _ => None,
     }
+}
+
+/// An IPv4 address as [`Packet`] has it.
+#[inline(always)]
+const fn four([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+    [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }

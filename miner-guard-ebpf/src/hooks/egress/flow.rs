@@ -6,6 +6,7 @@ use miner_guard_common::parse::{
     tcp,
 };
 
+use super::step;
 use crate::packet::Packet;
 
 /// What the headers say.
@@ -35,7 +36,8 @@ impl Flow {
     /// `None` for what is no IP packet.
     #[inline(always)]
     pub fn read(packet: Packet) -> Option<Self> {
-        let (v6, to) = ip::destination(&packet)?;
+        let start = packet.array(0)?;
+        let (v6, to) = ip::destination(&packet, &start)?;
         let (high, low) = halves(v6, &to);
         let mut flow = Self {
             high,
@@ -49,19 +51,18 @@ impl Flow {
             len: 0,
         };
         // What cannot be read further still goes somewhere.
-        if let Ok(header) = ip::read(&packet) {
-            flow.protocol = header.protocol;
-            if header.fragment != Fragment::Later {
-                flow.transport(packet, &header);
-            }
+        let transport = if v6 { step::transport(packet.context()) } else { Transport::of(&ip::v4(&start)) };
+        flow.protocol = transport.protocol();
+        if transport.at() != 0 {
+            flow.read_transport(packet, transport);
         }
         Some(flow)
     }
 
     #[inline(always)]
-    fn transport(&mut self, packet: Packet, header: &ip::Packet) {
-        let at = u32::from(header.transport);
-        let length = match header.protocol {
+    fn read_transport(&mut self, packet: Packet, transport: Transport) {
+        let at = transport.at();
+        let length = match self.protocol {
             protocol::TCP => {
                 let Some(bytes) = packet.array::<20>(at as usize) else { return };
                 let Some(tcp) = tcp::tcp(&bytes) else { return };
@@ -78,15 +79,65 @@ impl Flow {
         };
         self.payload = at + length;
         // A packet may be longer than its header says, or, before it is cut into segments, the header may say nothing.
-        let said = u32::from(header.end);
+        let said = transport.end();
         let end = if said == 0 || said > packet.len() { packet.len() } else { said };
         self.len = end.saturating_sub(self.payload);
+    }
+
+    /// Whether it may say something that is to be read.
+    #[inline(always)]
+    pub const fn speaks(&self) -> bool {
+        self.len > 0
+            && (self.protocol == protocol::TCP
+                || self.protocol == protocol::UDP && self.port == super::question::PORT)
+    }
+
+    /// Whether somebody wrote what is in it, or opens a connection with it.
+    #[inline(always)]
+    pub const fn is_written(&self) -> bool {
+        self.len > 0 || self.opens()
     }
 
     /// Whether it opens a connection.
     #[inline(always)]
     pub const fn opens(&self) -> bool {
         self.protocol == protocol::TCP && self.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+}
+
+/// What an IP header says of the one that follows it, as one number.
+#[derive(Clone, Copy)]
+pub struct Transport(pub u64);
+
+impl Transport {
+    #[inline(always)]
+    fn of(header: &ip::Header) -> Self {
+        let at = if header.fragment == Fragment::Later { 0 } else { header.transport };
+        Self(u64::from(header.end) << 24 | u64::from(at) << 8 | u64::from(header.protocol))
+    }
+
+    /// Of any packet: what has extension headers takes a loop.
+    #[inline(always)]
+    pub fn find(packet: Packet) -> Self {
+        packet.array(0).map_or(Self(protocol::NONE.into()), |start| Self::of(&ip::header(&packet, &start)))
+    }
+
+    /// `IPPROTO_*`
+    #[inline(always)]
+    const fn protocol(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// Where it begins; 0 where there is none to read.
+    #[inline(always)]
+    const fn at(self) -> u32 {
+        (self.0 >> 8) as u16 as u32
+    }
+
+    /// Where the packet ends, if the header says so, or 0.
+    #[inline(always)]
+    const fn end(self) -> u32 {
+        (self.0 >> 24) as u16 as u32
     }
 }
 

@@ -2,6 +2,7 @@
 
 use miner_guard_common::{
     abi::{packet::Subject, socket::Socket},
+    parse::ip::protocol,
     table::{Address, Destination},
 };
 
@@ -54,7 +55,12 @@ fn decide(packet: Packet, sk: Sock, to: &Destination, flow: &Flow) -> u64 {
     let asked =
         if flow.opens() || sk.is_raw() { questions::listed(to) } else { questions::address_listed(to) };
     match questions::or_learned(asked, &to.address, || packet.cgroup()).found() {
-        Some(listed) if !questions::protected(to) => step::decide(packet.context(), listed.0),
+        Some(listed) if !questions::protected(to) => {
+            if flow.protocol != protocol::TCP {
+                step::owner(packet.context(), flow.is_written());
+            }
+            step::decide(packet.context(), listed.0)
+        }
         _ => 0,
     }
 }

@@ -56,18 +56,35 @@ pub fn sent(ctx: &SkBuffContext) -> i32 {
     if is_settled(sk, &epoch) {
         return PASS;
     }
-    if step::may_go(packet.context()) && may_say(packet) { PASS } else { DROP }
+    let may_pass = match step::goes(packet.context()) {
+        Goes::NOWHERE => false,
+        Goes::SPEAKING => may_say(packet),
+        _ => true,
+    };
+    if may_pass { PASS } else { DROP }
 }
 
-/// Whether the packet may go where it goes.
+/// What there is to say of where a packet goes.
+struct Goes;
+
+impl Goes {
+    /// It may not go there.
+    const NOWHERE: u32 = 0;
+    /// It may, and says nothing that would be read.
+    const SILENTLY: u32 = 1;
+    /// It may, if what it says may be said.
+    const SPEAKING: u32 = 2;
+}
+
+/// Whether the packet may go where it goes, as [`Goes`].
 #[inline(always)]
-fn may_go(packet: Packet) -> bool {
+fn goes(packet: Packet) -> u32 {
     let (Some(sk), Some(epoch), Some(flow)) = (packet.socket(), Epoch::current(), Flow::read(packet)) else {
-        return true;
+        return Goes::SILENTLY;
     };
     let Some(state) = sockets::state(packet, sk) else {
         emit::lost(Loss::SocketTable);
-        return true;
+        return Goes::SILENTLY;
     };
     if flow.opens() {
         // The socket may have had another connection before.
@@ -75,12 +92,17 @@ fn may_go(packet: Packet) -> bool {
         state.get().flags &= !CUT;
     }
     let print = epoch.fingerprint(flow.high, flow.low, flow.port);
-    let unread = flow.protocol == protocol::TCP && state.get().stage != stage::QUIET;
-    let unowned = unread && state.get().flags & OWNED == 0;
-    if state.get().passed != print || unowned {
-        owner::refresh(packet, state, &flow);
+    let new = state.get().passed != print;
+    let unowned = state.get().stage != stage::QUIET && state.get().flags & OWNED == 0;
+    // Whoever opens a connection, or first writes to it, owns what is read of it. The owner of anything else is looked for
+    // once something is listed: it goes out on its owner's time.
+    if flow.protocol == protocol::TCP && (new || unowned) {
+        step::owner(packet.context(), flow.is_written());
     }
-    state.get().passed == print || judge::passes(packet, sk, state, print, &flow)
+    if new && !judge::passes(packet, sk, state, print, &flow) {
+        return Goes::NOWHERE;
+    }
+    if flow.speaks() { Goes::SPEAKING } else { Goes::SILENTLY }
 }
 
 /// Whether it may say what it says: reads its payload stretch by stretch.
@@ -141,14 +163,14 @@ fn end(packet: Packet, outcome: u32) {
     }
 }
 
-/// A connection whose destination was judged under this policy, and of which nothing more is to be read. Most packets
-/// end here.
+/// A connection whose destination was judged under this policy, and of which nothing is to be read: no more, or, at the end
+/// that only listens, not yet. Most packets end here.
 #[inline(always)]
 fn is_settled(sk: Sock, epoch: &Epoch) -> bool {
     let Some(to) = sk.connected_to() else { return false };
     let Some(known) = sockets::known(sk) else { return false };
     let known = known.get();
-    known.stage == stage::QUIET
-        && known.flags & CUT == 0
+    known.flags & CUT == 0
         && known.passed == epoch.fingerprint(to.high, to.low, to.port)
+        && (known.stage == stage::QUIET || known.stage == stage::FRESH && sk.is_silent())
 }

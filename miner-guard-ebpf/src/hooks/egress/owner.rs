@@ -5,7 +5,6 @@ use miner_guard_common::abi::{
     socket::{EXEMPT_OWNER, OWNED, Socket},
 };
 
-use super::flow::Flow;
 use crate::{
     packet::Packet,
     policy::questions,
@@ -16,10 +15,10 @@ use crate::{
 /// Reads the owner anew. The kernel also sends by itself, on any task's time: only a packet that something was written
 /// for, from the socket's own cgroup, is taken for its owner's. An owner once known stays until then.
 #[inline(always)]
-pub fn refresh(packet: Packet, state: Slot<Socket>, flow: &Flow) {
+pub fn refresh(packet: Packet, state: Slot<Socket>, writes: bool) {
     let state = state.get();
     let cgroup = packet.cgroup();
-    if (flow.len > 0 || flow.opens())
+    if writes
         && task::cgroup(Ptr::current()) == Some(cgroup)
         && let Some(([pid, tid, uid, gid], comm)) = task::who(Ptr::current())
     {

@@ -53,16 +53,24 @@ fn decide(packet: Packet, event: u32) -> u64 {
         Event::FOUND => spoken(packet),
         _ => 0,
     };
-    if listed == 0 { 0 } else { step::decide(packet.context(), listed) }
+    if listed == 0 {
+        return 0;
+    }
+    if stage_of(packet) == stage::DATAGRAM {
+        step::owner(packet.context(), true);
+    }
+    step::decide(packet.context(), listed)
+}
+
+#[inline(always)]
+fn stage_of(packet: Packet) -> u8 {
+    packet.socket().and_then(|sk| sockets::state(packet, sk)).map_or(stage::FRESH, |state| state.get().stage)
 }
 
 /// Where the name stood.
 #[inline(always)]
 fn asked(packet: Packet) -> Subject {
-    match packet.socket().and_then(|sk| sockets::state(packet, sk)) {
-        Some(state) if state.get().stage == stage::TLS => Subject::ServerName,
-        _ => Subject::DnsQuestion,
-    }
+    if stage_of(packet) == stage::TLS { Subject::ServerName } else { Subject::DnsQuestion }
 }
 
 /// What is listed of the name that the socket has read, unless it is allowed.

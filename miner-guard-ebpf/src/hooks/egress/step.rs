@@ -15,7 +15,10 @@ use miner_guard_common::{
     table::{self, Details, Header, Listed},
 };
 
-use super::{flow::Span, said, tell as record};
+use super::{
+    flow::{Span, Transport},
+    owner, said, tell as record,
+};
 use crate::{
     packet::Packet,
     policy::{Generation, packets},
@@ -71,16 +74,28 @@ impl Told {
     }
 }
 
-/// Whether a packet may go where it goes.
+/// Whether a packet may go where it goes: one of [`super::Goes`].
 #[inline(always)]
-pub fn may_go(skb: *mut __sk_buff) -> bool {
-    step_may_go(skb) != 0
+pub fn goes(skb: *mut __sk_buff) -> u32 {
+    step_goes(skb)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn step_may_go(skb: *mut __sk_buff) -> u32 {
-    u32::from(super::may_go(Packet::new(skb)))
+extern "C" fn step_goes(skb: *mut __sk_buff) -> u32 {
+    super::goes(Packet::new(skb))
+}
+
+/// What follows an IP header, with whatever may lie between.
+#[inline(always)]
+pub fn transport(skb: *mut __sk_buff) -> Transport {
+    Transport(step_transport(skb))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_transport(skb: *mut __sk_buff) -> u64 {
+    Transport::find(Packet::new(skb)).0
 }
 
 /// Which part of it is to be read.
@@ -118,6 +133,22 @@ pub fn decide(skb: *mut __sk_buff, listed: u64) -> u64 {
 #[inline(never)]
 extern "C" fn step_decide(skb: *mut __sk_buff, listed: u64) -> u64 {
     Listed(listed).found().map_or(0, |listed| packets::decide(Packet::new(skb), listed))
+}
+
+/// Looks for the owner of a packet's socket. `writes`: somebody wrote what is in it, or opens a connection with it.
+#[inline(always)]
+pub fn owner(skb: *mut __sk_buff, writes: bool) {
+    step_owner(skb, u32::from(writes));
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_owner(skb: *mut __sk_buff, writes: u32) -> u32 {
+    let packet = Packet::new(skb);
+    if let Some(state) = packet.socket().and_then(|sk| sockets::state(packet, sk)) {
+        owner::refresh(packet, state, writes != 0);
+    }
+    0
 }
 
 /// Sends a record of the packet.
