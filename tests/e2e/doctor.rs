@@ -72,9 +72,10 @@ fn the_doctor_proves_both(visit: &mut Visit) -> Result<Done> {
 fn the_doctor_tells_of_open_connections(visit: &mut Visit) -> Result<Done> {
     let open = &visit.found["open"];
     let how = open["how"].as_str().unwrap_or_default();
-    // The virtual machines have no modules.
     let wanted = if open["proven"] == true { "sock_diag" } else { "this kernel cannot" };
     ensure!(how.contains(wanted), "{open}");
+    // What this machine lacks is its own affair; the virtual ones have the module.
+    ensure!(open["proven"] == true || !in_vm(), "{open}");
     Ok(Done::Passed)
 }
 

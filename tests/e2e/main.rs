@@ -59,12 +59,14 @@ fn main() -> ExitCode {
 /// What differs most between kernels: in a virtual machine the others are left out unless `--include-ignored` is given,
 /// because a guard takes long to start there.
 fn kernel_cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases()].into_iter().flatten().collect()
+    [machine::cases(), doctor::cases(), connect_routes::cases(), exec_stop::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn further_cases() -> Vec<Trial> {
     [
-        exec_stop::cases(),
         policy_swap::cases(),
         crash::cases(),
         bad_input::cases(),

@@ -44,6 +44,7 @@ pub fn main() -> ! {
 fn run() -> Result<i32> {
     mount_all()?;
     use_console("/dev/ttyS1")?;
+    load_modules()?;
     sandbox::loopback()?;
     locked_memory_unlimited()?;
     let child = Command::new("/proc/self/exe")
@@ -86,6 +87,26 @@ fn mount_all() -> Result<()> {
     ] {
         fs::create_dir_all(place).with_context(|| format!("cannot create {place}"))?;
         sys::mount(kind, Path::new(place), kind).with_context(|| format!("cannot mount {place}"))?;
+    }
+    Ok(())
+}
+
+/// Loads this kernel's modules, in the order of their names: xtask/src/vm/initramfs.rs packs them. A distribution's kernel
+/// has them on its disk and loads them when they are asked for.
+fn load_modules() -> Result<()> {
+    let release =
+        fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot read the kernel's release")?;
+    for kernel in fs::read_dir("/modules").context("cannot read /modules")? {
+        let kernel = kernel?;
+        if !release.starts_with(&format!("{}.", kernel.file_name().to_string_lossy())) {
+            continue;
+        }
+        let mut modules =
+            fs::read_dir(kernel.path())?.map(|m| Ok(m?.path())).collect::<io::Result<Vec<_>>>()?;
+        modules.sort();
+        for module in modules {
+            sys::load_module(&module).with_context(|| format!("cannot load {}", module.display()))?;
+        }
     }
     Ok(())
 }

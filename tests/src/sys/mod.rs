@@ -35,6 +35,17 @@ pub fn mount(source: &str, target: &Path, kind: &str) -> io::Result<()> {
         .map(drop)
 }
 
+/// Loads a kernel module; one whose name ends in `.xz` the kernel itself unpacks.
+pub fn load_module(path: &Path) -> io::Result<()> {
+    /// `MODULE_INIT_COMPRESSED_FILE`
+    const COMPRESSED: libc::c_int = 4;
+    let file = std::fs::File::open(path)?;
+    let flags = if path.extension().is_some_and(|end| end == "xz") { COMPRESSED } else { 0 };
+    // SAFETY: a descriptor that outlives the call, no parameters as a NUL-terminated string, and numbers.
+    let result = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Unmounts, at the latest when the last user has gone.
 pub fn unmount(target: &Path) -> io::Result<()> {
     let target = c_path(target)?;

@@ -23,8 +23,12 @@ pub enum Entry {
     Link(String, PathBuf),
 }
 
-/// The test binary as /init, the guard beside it, and the one device that init needs before it can mount /dev.
-pub fn contents(binaries: &Binaries) -> Result<Vec<Entry>> {
+/// The test binary as /init, the guard beside it, the one device that init needs before it can mount /dev, and for each
+/// kernel, by the first part of its release, the modules that init loads: tests/src/init.rs knows the place.
+pub fn contents<'k>(
+    binaries: &Binaries,
+    modules: impl Iterator<Item = (&'k str, &'k Path)>,
+) -> Result<Vec<Entry>> {
     let mut entries = vec![
         Entry::Dir("dev".into()),
         Entry::Device("dev/console".into(), 5, 1),
@@ -33,6 +37,10 @@ pub fn contents(binaries: &Binaries) -> Result<Vec<Entry>> {
         Entry::File("bin/miner-guard".into(), binaries.guard.clone()),
     ];
     entries.extend(loader_and_program());
+    entries.push(Entry::Dir("modules".into()));
+    for (kernel, dir) in modules {
+        tree(&format!("modules/{kernel}"), dir, &mut entries)?;
+    }
     if let Some(corpus) = &binaries.corpus {
         tree("corpus", corpus, &mut entries)?;
     }

@@ -1,4 +1,4 @@
-//! The kernels of the matrix: which Debian package each comes in, and its image in the cache.
+//! The kernels of the matrix: which Debian package each comes in, and its image and modules in the cache.
 
 use std::{
     fs,
@@ -44,11 +44,34 @@ pub fn choose(names: &[String]) -> Result<Vec<&'static Kernel>> {
         .collect()
 }
 
-/// Sees to it that each image is in the cache, and gives their paths in the same order.
-pub fn fetch(kernels: &[&Kernel]) -> Result<Vec<PathBuf>> {
+/// Modules that the guard makes use of, and every distribution has: the socket diagnosis, in the order in
+/// which they are to be loaded.
+const MODULES: [&str; 2] = ["inet_diag", "tcp_diag"];
+
+/// A kernel in the cache.
+pub struct Fetched {
+    /// Its image.
+    pub image: PathBuf,
+    /// A directory with its [`MODULES`], each name with its place in the order before it.
+    pub modules: PathBuf,
+}
+
+impl Fetched {
+    fn of(kernel: &Kernel, cache: &Path) -> Self {
+        let place = cache.join(kernel.name);
+        Self { image: place.join("vmlinuz"), modules: place.join("modules") }
+    }
+
+    /// An image alone is what earlier versions of this program left.
+    fn is_whole(&self) -> bool {
+        self.image.is_file() && self.modules.is_dir()
+    }
+}
+
+/// Sees to it that each kernel is in the cache, and gives them in the same order.
+pub fn fetch(kernels: &[&Kernel]) -> Result<Vec<Fetched>> {
     let cache = cache::dir()?.join("kernels");
-    let image = |kernel: &Kernel| cache.join(kernel.name).join("vmlinuz");
-    let absent: Vec<_> = kernels.iter().filter(|kernel| !image(kernel).is_file()).collect();
+    let absent: Vec<_> = kernels.iter().filter(|kernel| !Fetched::of(kernel, &cache).is_whole()).collect();
     if !absent.is_empty() {
         let mut suites: Vec<_> = absent.iter().flat_map(|kernel| kernel.suites.iter().copied()).collect();
         suites.dedup();
@@ -59,7 +82,7 @@ pub fn fetch(kernels: &[&Kernel]) -> Result<Vec<PathBuf>> {
                 .with_context(|| format!("cannot fetch kernel {}", kernel.name))?;
         }
     }
-    Ok(kernels.iter().map(|kernel| image(kernel)).collect())
+    Ok(kernels.iter().map(|kernel| Fetched::of(kernel, &cache)).collect())
 }
 
 fn fetch_one(kernel: &Kernel, apt: &Apt, cache: &Path) -> Result<()> {
@@ -85,15 +108,57 @@ fn fetch_one(kernel: &Kernel, apt: &Apt, cache: &Path) -> Result<()> {
     fs::create_dir_all(&made)?;
     fs::copy(&vmlinuz, made.join("vmlinuz"))?;
     fs::write(made.join("package"), format!("{package}\n"))?;
+    copy_modules(&modules_beside(apt, &package, unpacked)?, &made.join("modules"))
+        .with_context(|| format!("cannot find the modules of {package}"))?;
     let place = cache.join(kernel.name);
+    if place.is_dir() && !Fetched::of(kernel, cache).is_whole() {
+        fs::remove_dir_all(&place)?;
+    }
     if let Err(error) = fs::rename(&made, &place) {
         fs::remove_dir_all(&made)?;
         // Another run may have been faster.
-        if !place.join("vmlinuz").is_file() {
+        if !Fetched::of(kernel, cache).is_whole() {
             return Err(error).with_context(|| format!("cannot create {}", place.display()));
         }
     }
     Ok(())
+}
+
+/// Where a kernel's modules are: with the image, or in a package of their own where the image is in `linux-binary`.
+fn modules_beside(apt: &Apt, package: &str, unpacked: PathBuf) -> Result<PathBuf> {
+    match package.strip_prefix("linux-binary-") {
+        Some(rest) => apt.unpack(&format!("linux-modules-{rest}")),
+        None => Ok(unpacked),
+    }
+}
+
+/// Copies the [`MODULES`] of an unpacked package, as `0-inet_diag.ko` or, where they are compressed, `0-inet_diag.ko.xz`.
+fn copy_modules(unpacked: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for (order, module) in MODULES.iter().enumerate() {
+        let files = format!("{module}.ko");
+        let is_it = |name: &str| name == files || name.strip_suffix(".xz") == Some(files.as_str());
+        let from = find(unpacked, &is_it)?.with_context(|| format!("there is no {files}"))?;
+        let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        fs::copy(&from, to.join(format!("{order}-{name}")))?;
+    }
+    Ok(())
+}
+
+/// A file below `dir` by its name.
+fn find(dir: &Path, is_it: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let found = if entry.file_type()?.is_dir() {
+            find(&entry.path(), is_it)?
+        } else {
+            entry.file_name().to_str().is_some_and(is_it).then(|| entry.path())
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// The package of the highest version among the signed cloud kernels.

@@ -66,19 +66,21 @@ pub fn main(args: &Args) -> Result<()> {
 /// When a kernel cannot be fetched, or a machine does not report that all its tests passed.
 pub fn matrix(args: &Args, binaries: &Binaries) -> Result<()> {
     let kernels = kernel::choose(&args.kernel)?;
-    let images = kernel::fetch(&kernels)?;
+    let fetched = kernel::fetch(&kernels)?;
     let logs = shell::target_dir().join("vm");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
     let initramfs = logs.join("initramfs.cpio");
-    initramfs::write(&initramfs, &initramfs::contents(binaries)?)?;
+    let modules =
+        kernels.iter().zip(&fetched).map(|(kernel, fetched)| (kernel.name, fetched.modules.as_path()));
+    initramfs::write(&initramfs, &initramfs::contents(binaries, modules)?)?;
 
     let mut machines: Vec<Machine> = Vec::new();
-    for (kernel, image) in kernels.iter().zip(&images) {
+    for (kernel, fetched) in kernels.iter().zip(&fetched) {
         for lsm in [Lsm::Off, Lsm::On] {
             if args.lsm.is_none_or(|only| only == lsm) {
                 machines.push(Machine {
                     name: name(kernel, lsm),
-                    image: image.clone(),
+                    image: fetched.image.clone(),
                     initramfs: initramfs.clone(),
                     lsm: lsm == Lsm::On,
                     accel: args.accel,
