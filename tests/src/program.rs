@@ -186,6 +186,11 @@ impl Run {
 
 /// Starts a program and waits for its end, but not for ever.
 pub fn run(command: &mut Command) -> Result<Run> {
+    run_and(command, || Ok(()))
+}
+
+/// The same, doing something as soon as the program runs.
+pub fn run_and(command: &mut Command, meanwhile: impl FnOnce() -> Result<()>) -> Result<Run> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = Instant::now();
     let mut child = match command.spawn() {
@@ -202,12 +207,14 @@ pub fn run(command: &mut Command) -> Result<Run> {
             None => bail!("cannot start {command:?}: {error}"),
         },
     };
+    let meanwhile = meanwhile();
     let ended = ended(&child, PATIENCE)?;
     let after = start.elapsed();
     if !ended {
         child.kill()?;
     }
     let status = child.wait()?;
+    meanwhile?;
     let mut said = Vec::new();
     child.stdout.take().context("no stdout")?.read_to_end(&mut said)?;
     if !ended {

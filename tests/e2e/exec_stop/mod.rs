@@ -69,6 +69,7 @@ const TESTS: &[Shared<Site>] = &[
         )
     }),
     ("a_listed_program_is_stopped_after_it_was_deleted", deleted),
+    ("a_listed_program_is_stopped_that_is_deleted_as_soon_as_it_runs", deleted_at_once),
     ("a_listed_program_is_stopped_in_memory", in_memory),
     ("a_listed_program_is_stopped_when_given_to_the_loader", given_to_the_loader),
     ("a_copy_of_a_listed_program_is_stopped", copied),
@@ -165,6 +166,17 @@ fn deleted(site: &mut Site) -> Result<Done> {
     // Deleting changed the file a moment ago: it may not be remembered yet.
     ensure!(second.was_stopped(), "the second time: {second:?}");
     check_event(&site.event(file.metadata()?.ino(), &sha256)?, Rule::Sha256)?;
+    tell("a file that was deleted", Outcome::Detected);
+    Ok(Done::Passed)
+}
+
+/// As droppers do. Deleting it changes the file, and so its identity, before anybody has looked at it.
+fn deleted_at_once(site: &mut Site) -> Result<Done> {
+    let path = site.post.path("vanishing");
+    let (inode, sha256) = (fs::metadata(&path)?.ino(), sha256_of(&path)?);
+    let run = program::run_and(&mut site.command(&path)?, || Ok(fs::remove_file(&path)?))?;
+    check_first("deleted at once", &run)?;
+    check_event(&site.event(inode, &sha256)?, Rule::Sha256)?;
     tell("a file that was deleted", Outcome::Detected);
     Ok(Done::Passed)
 }

@@ -62,6 +62,7 @@ const LISTED: &[(&str, Rule, Then)] = &[
     ("execveat", Rule::Sha256, Then::Wait),
     ("interpreter", Rule::Sha256, Then::Wait),
     ("deleted", Rule::Sha256, Then::Wait),
+    ("vanishing", Rule::Sha256, Then::Wait),
     ("memory", Rule::Sha256, Then::Wait),
     ("loaded", Rule::Sha256, Then::Wait),
     ("copied", Rule::Sha256, Then::Wait),

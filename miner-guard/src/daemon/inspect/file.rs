@@ -37,6 +37,15 @@ pub fn same(id: &FileId, file: &File) -> bool {
     (seen.ino, seen.size, seen.ctime_sec, seen.ctime_nsec) == (id.ino, id.size, id.ctime_sec, id.ctime_nsec)
 }
 
+/// Whether this is the program that the kernel started, when it is what the process still runs. Its change time is not asked: a
+/// program that is deleted or renamed while it runs has another one, but its bytes cannot be written meanwhile.
+pub fn still_runs(id: &FileId, file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| {
+        let seen = file_id(&meta);
+        (seen.ino, seen.size) == (id.ino, id.size)
+    })
+}
+
 /// Whether a verdict may be kept under the file's identity. On FUSE the owner of the mount answers for inode and
 /// change time, and can change the bytes behind them; and a file changed twice within a tick of the kernel's clock
 /// shows one change time for both.

@@ -99,8 +99,9 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     let exe = proc.join("exe");
     // The process may be gone, or run another program by now: then the path it gave is tried, and only the same
     // file counts.
-    let started = file::open(&exe).filter(|f| file::same(&record.file, f));
-    let Some(started) = started.or_else(|| file::named(&proc, &record)) else {
+    let running = file::open(&exe).filter(|f| file::still_runs(&record.file, f));
+    let runs = running.is_some();
+    let Some(started) = running.or_else(|| file::named(&proc, &record)) else {
         return ended(rules, &proc, record);
     };
     let given = file::given(&proc, &record, &started, rules);
@@ -111,6 +112,10 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         _ if known => Judged::clean(),
         Given::ToInterpreter(_) | Given::Nothing => judge(identifier, rules, &started),
     };
+    // What nobody runs any more may have been written anew while it was read: that is another program's verdict.
+    if !runs && !file::same(&record.file, &started) {
+        return ended(rules, &proc, record);
+    }
     let mut flags = 0;
     if matches!(given, Given::ToLoader(_)) || rules.is_interpreter(&file::path(&started)) {
         flags = LOADER;
@@ -118,7 +123,13 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     let verdict = FileVerdict { flags: flags | judged.to_keep().flags, ..judged.to_keep() };
     let mut remember = Vec::new();
     if !known {
-        remember.push((&started, record.file, verdict));
+        // A file that was deleted since has another identity, if it is ever started again.
+        let id = if file::same(&record.file, &started) {
+            record.file
+        } else {
+            started.metadata().map_or(record.file, |meta| file_id(&meta))
+        };
+        remember.push((&started, id, verdict));
     }
     let mut decided_by = &started;
     if let Given::ToLoader(Some(target)) | Given::ToInterpreter(target) = &given
@@ -144,7 +155,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     let mut trouble = None;
     let mut captured = None;
     if stop {
-        let is_it = || file::open(&exe).is_some_and(|f| file::same(&record.file, &f));
+        let is_it = || file::open(&exe).is_some_and(|f| file::still_runs(&record.file, &f));
         captured = is_it().then(|| Box::new(Captured::at_start(pid, &ProcRoot::default())));
         match kill(pid, is_it) {
             Ok(()) => killed = true,
@@ -153,7 +164,8 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         }
     }
     // Only now, when there is time: nobody waits for the hashes any more.
-    let mut judged = judged.with_hashes(rules, decided_by);
+    let unchanged = runs || file::same(&record.file, &started);
+    let mut judged = if unchanged { judged.with_hashes(rules, decided_by) } else { judged };
     judged.evidence.extend(trouble);
     let rule = judged.rule;
     let finding = judged.into_finding(exempt, killed);
