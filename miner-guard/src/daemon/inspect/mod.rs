@@ -113,7 +113,8 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         Given::ToInterpreter(_) | Given::Nothing => judge(identifier, rules, &started),
     };
     // What nobody runs any more may have been written anew while it was read: that is another program's verdict.
-    if !runs && !file::same(&record.file, &started) {
+    let unchanged = || runs || file::same(&record.file, &started);
+    if !unchanged() {
         return ended(rules, &proc, record);
     }
     let mut flags = 0;
@@ -164,8 +165,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         }
     }
     // Only now, when there is time: nobody waits for the hashes any more.
-    let unchanged = runs || file::same(&record.file, &started);
-    let mut judged = if unchanged { judged.with_hashes(rules, decided_by) } else { judged };
+    let mut judged = if unchanged() { judged.with_hashes(rules, decided_by) } else { judged };
     judged.evidence.extend(trouble);
     let rule = judged.rule;
     let finding = judged.into_finding(exempt, killed);
