@@ -13,6 +13,11 @@ pub fn main() -> Result<()> {
     Ok(())
 }
 
+/// A guard that is built already, or else the release build.
+pub fn given(guard: Option<&PathBuf>) -> Result<PathBuf> {
+    guard.cloned().map_or_else(release, Ok)
+}
+
 /// Builds the release binary and gives its path.
 pub fn release() -> Result<PathBuf> {
     setup::ensure(setup::For::Build)?;

@@ -209,10 +209,16 @@ impl Tracepoint {
     /// Nanoseconds and calls, while the kernel counts them.
     pub fn counted(&self) -> Result<(u64, u64)> {
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.program.as_raw_fd()))?;
-        let value = |name: &str| {
-            text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
-        };
-        let both = value("run_time_ns").zip(value("run_cnt"));
-        both.context("this kernel does not count what programs take")
+        counted(&text).context("this kernel does not count what programs take")
     }
+}
+
+/// What a descriptor's `fdinfo` says under a name.
+pub fn described(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+}
+
+/// Nanoseconds and calls of the program whose `fdinfo` this is.
+pub fn counted(text: &str) -> Option<(u64, u64)> {
+    described(text, "run_time_ns").zip(described(text, "run_cnt"))
 }

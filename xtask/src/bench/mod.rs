@@ -78,10 +78,7 @@ struct Bench {
 
 /// Builds, measures, prints, and writes `docs/benchmarks.md`.
 pub fn main(args: &Args) -> Result<()> {
-    let guard = match &args.guard {
-        Some(guard) => guard.clone(),
-        None => build::release()?,
-    };
+    let guard = build::given(args.guard.as_ref())?;
     shell::run(shell::cargo().args(["build", "--release", "--package", "xtask"]))?;
     if !shell::is_root() {
         bail!("the bench attaches programs and makes cgroups and network namespaces: run it as root");
@@ -155,10 +152,9 @@ fn about(rounds: u32, cpus: usize, start: Instant) -> Result<String> {
         shell::capture(Command::new(program).arg(argument))
             .map_or_else(|_| "?".to_owned(), |text| text.lines().next().unwrap_or("").to_owned())
     };
-    let load = std::fs::read_to_string("/proc/loadavg")?;
-    let load = load.split(' ').next().unwrap_or("?").to_owned();
+    let load = shell::load_average();
     Ok(format!(
-        "Measured {}, kernel {}, {cpus} CPUs, {rounds} rounds, the whole run {} s. Load average at its end: {load}, the bench \
+        "Measured {}, kernel {}, {cpus} CPUs, {rounds} rounds, the whole run {} s. Load average at its end: {load:.2}, the bench \
          itself being about 1 of it.",
         line("date", "+%Y-%m-%d %H:%M"),
         line("uname", "-r"),

@@ -47,13 +47,28 @@ pub fn pin_dir(of: &str) -> PathBuf {
     Path::new("/sys/fs/bpf").join(name(of))
 }
 
+/// A command that enters a cgroup before it becomes the program that its arguments name.
+pub fn inside(cgroup: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(cgroup);
+    command
+}
+
 /// A cgroup of the unified hierarchy.
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// Makes it.
     pub fn new(of: &str) -> Result<Self> {
-        let dir = unified()?.join(name(of));
+        Self::at(unified()?.join(name(of)))
+    }
+
+    /// Makes one below it.
+    pub fn below(&self, name: &str) -> Result<Self> {
+        Self::at(self.0.join(name))
+    }
+
+    fn at(dir: PathBuf) -> Result<Self> {
         fs::create_dir(&dir).with_context(|| format!("cannot create the cgroup {}", dir.display()))?;
         Ok(Self(dir))
     }

@@ -88,10 +88,7 @@ const SITE_PART: &str = "site";
 /// # Errors
 /// When an operation fails, anything is told of one, or what must be told is not.
 pub fn main(args: &Args) -> Result<()> {
-    let guard = match &args.guard {
-        Some(guard) => guard.clone(),
-        None => build::release()?,
-    };
+    let guard = build::given(args.guard.as_ref())?;
     room::possible()?;
     let root = Root::ensure()?;
     let scratch = Scratch::new()?;

@@ -16,7 +16,10 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::root::Root;
-use crate::{bench::place::Cgroup, shell};
+use crate::{
+    bench::place::{self, Cgroup},
+    shell,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds after which a client is ended.
@@ -32,7 +35,8 @@ pub struct Room {
     root: PathBuf,
     work: PathBuf,
     servers: RefCell<Vec<Child>>,
-    parts: RefCell<Vec<PathBuf>>,
+    // These go once all processes have, and before the cgroup above them.
+    parts: RefCell<Vec<Cgroup>>,
     cgroup: Cgroup,
 }
 
@@ -90,16 +94,14 @@ impl Room {
     pub fn part(&self, name: &str) -> Result<PathBuf> {
         let path = self.cgroup.path().join(name);
         if !path.is_dir() {
-            fs::create_dir(&path).with_context(|| format!("cannot create the cgroup {}", path.display()))?;
-            self.parts.borrow_mut().push(path.clone());
+            self.parts.borrow_mut().push(self.cgroup.below(name)?);
         }
         Ok(path)
     }
 
     /// A program in the room and in a part's cgroup, from its first instruction on. `user` as chroot's `--userspec`.
     fn command(&self, part: &str, user: &str) -> Result<Command> {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.part(part)?.join("cgroup.procs"));
+        let mut command = place::inside(&self.part(part)?);
         command.args(["nsenter", "--mount", "--net", "--pid", "--target"]).arg(self.pid.to_string());
         command.arg("chroot").arg(format!("--userspec={user}")).arg(&self.root);
         command.args(["/usr/bin/env", "-i", "LANG=C.UTF-8"]);
@@ -195,16 +197,6 @@ impl Drop for Room {
         for server in self.servers.get_mut() {
             if let Err(error) = server.wait() {
                 eprintln!("waiting for a server: {error}");
-            }
-        }
-        for part in self.parts.get_mut().drain(..).rev() {
-            let end = Instant::now() + Duration::from_secs(5);
-            while let Err(error) = fs::remove_dir(&part) {
-                if Instant::now() > end {
-                    eprintln!("cannot remove {}: {error}", part.display());
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(10));
             }
         }
     }

@@ -61,7 +61,7 @@ pub fn main(args: &Args) -> Result<()> {
         );
     }
     let dir = cache::dir()?.join("eval");
-    let guard = args.guard.clone().map_or_else(build::release, Ok)?;
+    let guard = build::given(args.guard.as_ref())?;
     let builder = Builder::open(&dir.join("builder"))?;
     let mut page = Page::default();
 

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     bench::{
         bpf,
         guard::Guard,
-        place::{Cgroup, Scratch},
+        place::{self, Cgroup, Scratch},
         stats::{added, median},
     },
     build, shell,
@@ -50,21 +50,14 @@ fn programs(pid: u32) -> Result<BTreeMap<&'static str, (u64, u64)>> {
     let mut out = BTreeMap::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
         let text = fs::read_to_string(entry?.path()).unwrap_or_default();
-        let value = |name: &str| {
-            text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse::<u64>().ok())
-        };
-        let (Some(kind), Some(ns), Some(calls)) =
-            (value("prog_type"), value("run_time_ns"), value("run_cnt"))
-        else {
-            continue;
-        };
         const PERF_EVENT: u64 = 7;
         const TRACING: u64 = 26;
-        match kind {
-            PERF_EVENT => drop(out.insert("sample", (ns, calls))),
-            TRACING => drop(out.insert("fpu", (ns, calls))),
-            _ => {}
-        }
+        let name = match bpf::described(&text, "prog_type") {
+            Some(PERF_EVENT) => "sample",
+            Some(TRACING) => "fpu",
+            _ => continue,
+        };
+        out.extend(bpf::counted(&text).map(|counted| (name, counted)));
     }
     Ok(out)
 }
@@ -98,10 +91,7 @@ pub fn main(args: &Args) -> Result<()> {
     if !shell::is_root() {
         bail!("the evaluation attaches programs and makes cgroups: run it as root");
     }
-    let binary = match &args.guard {
-        Some(guard) => guard.clone(),
-        None => build::release()?,
-    };
+    let binary = build::given(args.guard.as_ref())?;
     let loads = super::build_loads()?;
     let scratch = Scratch::new()?;
     let cgroup = Cgroup::new("cost")?;
@@ -113,7 +103,7 @@ pub fn main(args: &Args) -> Result<()> {
          clock reads that counting itself takes are in its figures, and an empty program at the same place shows them. \
          `fpu` runs at each context switch of a user thread anywhere on the host, `sample` about four times a second and CPU \
          where a guarded program runs. *Share* is of one CPU.\n\n",
-        results::load_average(),
+        shell::load_average(),
     );
     text += &counted(&start()?, &place)?;
     text += &match args.rounds {
@@ -175,10 +165,9 @@ struct Place {
 }
 
 impl Place {
-    /// The command enters the cgroup before it becomes what it is.
     fn run(&self, command: &[&str]) -> Result<String> {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "echo $$ > \"$0/cgroup.procs\"; exec \"$@\""]).arg(&self.cgroup).args(command);
+        let mut shell = place::inside(&self.cgroup);
+        shell.args(command);
         shell.env("OPENBLAS_NUM_THREADS", "1").env("OMP_NUM_THREADS", "1");
         shell::capture(shell.current_dir(&self.scratch).stdin(Stdio::null()))
     }

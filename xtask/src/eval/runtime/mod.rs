@@ -85,10 +85,7 @@ fn run(args: &Args) -> Result<()> {
     if !shell::is_root() {
         bail!("the evaluation attaches programs and makes cgroups: run it as root");
     }
-    let binary = match &args.guard {
-        Some(guard) => guard.clone(),
-        None => build::release()?,
-    };
+    let binary = build::given(args.guard.as_ref())?;
     let scratch = Scratch::new()?;
     let cgroup = Cgroup::new("eval")?;
     let tools = Tools::new(scratch.path(), &cgroup, args.seconds)?;
@@ -156,7 +153,7 @@ fn keep(name: &str, came: Result<running::Came, String>, version: &str, sustain:
         told: came.told,
         left_out,
         ran: came.ran,
-        load_average: results::load_average(),
+        load_average: shell::load_average(),
         at: results::now(),
         guard: version.to_owned(),
         sustain,
