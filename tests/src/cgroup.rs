@@ -41,6 +41,13 @@ impl Cgroup {
         &self.dir
     }
 
+    /// Moves a process here.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        let procs = self.dir.join("cgroup.procs");
+        fs::write(&procs, pid.to_string())
+            .with_context(|| format!("cannot move {pid} to {}", procs.display()))
+    }
+
     /// A program that is in this cgroup before its first instruction.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let procs = File::options().write(true).open(self.dir.join("cgroup.procs"))?;

@@ -167,7 +167,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn release(&self, target: &str) -> Result<Isolation, ClientError> {
-        let request = IsolationRequest { target: target.to_owned(), hours: None };
+        let request = IsolationRequest { target: target.to_owned(), seconds: None };
         let body = serde_json::to_string(&request).map_err(|e| self.nonsense(e))?;
         self.json("POST", "/v1/release", Some(&body))
     }

@@ -365,15 +365,15 @@ pub struct Isolated {
     pub why: String,
 }
 
-/// The body of `POST /v1/isolate`; of `POST /v1/release` without the hours.
+/// The body of `POST /v1/isolate`; of `POST /v1/release` without the seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IsolationRequest {
     /// A cgroup's path, or a pid.
     pub target: String,
-    /// For so long; 0: until it is released; `None`: as the policy says.
+    /// For so many seconds; 0: until it is released; `None`: as the policy says.
     #[serde(default)]
-    pub hours: Option<u64>,
+    pub seconds: Option<u64>,
 }
 
 /// The body of `PUT /v1/mode`.

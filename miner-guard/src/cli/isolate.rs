@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::control::{Isolation, IsolationRequest},
+    policy::duration,
     sinks::text::colour::{Colour, Tone},
 };
 
@@ -18,9 +19,9 @@ pub(super) struct IsolateArgs {
     /// A cgroup (its path, from the root of the hierarchy or entire), or a process whose cgroup is meant
     #[arg(value_name = "CGROUP|PID")]
     target: String,
-    /// For so long; 0: until it is released [default: the policy's `isolate_h`]
-    #[arg(long, value_name = "N")]
-    hours: Option<u64>,
+    /// For so long, such as 90s, 10m, 24h or 7d; 0: until it is released [default: the policy's `isolate_for`]
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    seconds: Option<u64>,
 }
 
 /// Arguments of `release`.
@@ -31,8 +32,12 @@ pub(super) struct ReleaseArgs {
     target: String,
 }
 
+fn time(text: &str) -> Result<u64, String> {
+    duration::read(text).ok_or_else(|| format!("it is no duration; {}", duration::FORM))
+}
+
 pub(super) fn isolate(global: &Global, args: &IsolateArgs, ui: &mut Ui) -> Result<Exit, CliError> {
-    let wanted = IsolationRequest { target: args.target.clone(), hours: args.hours };
+    let wanted = IsolationRequest { target: args.target.clone(), seconds: args.seconds };
     ui.show(&global.client().isolate(&wanted)?, text)?;
     Ok(Exit::Done)
 }

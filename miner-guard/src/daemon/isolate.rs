@@ -118,14 +118,14 @@ impl Guard {
     ) -> Result<Isolation, CommandError> {
         let (id, path) = self.find_cgroup(&wanted.target)?;
         self.may_isolate(&path)?;
-        let hours = wanted.hours.unwrap_or(self.policy.settings.respond.isolate_h);
-        let until_ms = (hours > 0).then(|| now_ms().saturating_add(hours.saturating_mul(3_600_000)));
+        let seconds = wanted.seconds.unwrap_or(self.policy.settings.respond.isolate_s);
+        let until_ms = (seconds > 0).then(|| now_ms().saturating_add(seconds.saturating_mul(1_000)));
         let before = self.isolated.cgroups.iter().position(|c| c.id == id);
         match before.and_then(|at| self.isolated.cgroups.get_mut(at)) {
             // Asked for again: the longer time counts, unless a person says how long.
             Some(known) => {
                 let longer = known.until_ms.is_some() && until_ms.is_none_or(|ms| Some(ms) > known.until_ms);
-                if wanted.hours.is_some() || longer {
+                if wanted.seconds.is_some() || longer {
                     known.until_ms = until_ms;
                 }
             }
@@ -250,7 +250,7 @@ impl Guard {
 
     /// Isolates where a case or a rule asks for it: whether that is enforced, and what came of it in words.
     pub(super) fn isolate_for(&mut self, target: String, why: &str) -> (bool, String) {
-        match self.isolate(&IsolationRequest { target, hours: None }, why) {
+        match self.isolate(&IsolationRequest { target, seconds: None }, why) {
             Ok(done) => (done.enforced, format!("isolated {}", done.cgroup)),
             Err(e) => (false, format!("not isolated: {e}")),
         }

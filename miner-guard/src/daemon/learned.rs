@@ -135,8 +135,8 @@ impl Guard {
     /// is denied to everyone. What a miner is merely connected to may serve others as well: it is denied to the miner's
     /// cgroup, and suspect for all others.
     pub(super) fn learn_from_miners(&mut self) {
-        const HOUR_NS: u64 = 3_600_000_000_000;
-        let for_ns = self.policy.settings.respond.learn_h * HOUR_NS;
+        const SECOND_NS: u64 = 1_000_000_000;
+        let for_ns = self.policy.settings.respond.learn_s.saturating_mul(SECOND_NS);
         for miner in self.teller.cases.take_to_learn() {
             let Some(case) = self.teller.cases.get(&miner.case).filter(|_| for_ns > 0) else { continue };
             let pools: Vec<IpAddr> = case.pools.iter().map(SocketAddr::ip).collect();

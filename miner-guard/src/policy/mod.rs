@@ -23,6 +23,7 @@ pub mod ask;
 pub mod cgroups;
 pub mod compile;
 pub mod diff;
+pub mod duration;
 mod error;
 pub mod examples;
 pub mod explain;

@@ -52,15 +52,17 @@ pub enum OnMining {
     Isolate,
 }
 
+const DAY_S: u64 = 86_400;
+
 /// `[respond]`: what is done about a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RespondSettings {
     /// `mining`
     pub mining: OnMining,
-    /// Where a miner talked to is denied to all for so many hours; 0: it is not learned.
-    pub learn_h: u64,
-    /// A cgroup is isolated for so many hours, unless a person says otherwise; 0: until it is released.
-    pub isolate_h: u64,
+    /// Where a miner talked to is denied to all for so long, seconds; 0: it is not learned.
+    pub learn_s: u64,
+    /// A cgroup is isolated for so long, seconds, unless a person says otherwise; 0: until it is released.
+    pub isolate_s: u64,
     /// Evidence bundles that are kept, the oldest out; 0: none is made.
     pub bundles: u64,
     /// Largest bundle, MiB.
@@ -69,7 +71,7 @@ pub struct RespondSettings {
 
 impl Default for RespondSettings {
     fn default() -> Self {
-        Self { mining: OnMining::Kill, learn_h: 24, isolate_h: 24, bundles: 32, bundle_mib: 64 }
+        Self { mining: OnMining::Kill, learn_s: DAY_S, isolate_s: DAY_S, bundles: 32, bundle_mib: 64 }
     }
 }
 

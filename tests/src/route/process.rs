@@ -49,6 +49,11 @@ pub struct Started {
 }
 
 impl Started {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets it go on, and waits for what comes of it.
     pub fn finish(mut self) -> Result<Attempt> {
         // End of file is the word to go on.

@@ -96,7 +96,7 @@ impl Feeds {
         self.due.retain(|id, _| policy.feeds.iter().any(|f| f.fetched && f.id == *id));
         for f in policy.feeds.iter().filter(|f| f.fetched) {
             let last = self.kept.meta(&f.id, &f.source).and_then(|m| m.fetched);
-            self.due.entry(f.id.clone()).or_insert_with(|| next_fetch(last, f.every_hours));
+            self.due.entry(f.id.clone()).or_insert_with(|| next_fetch(last, f.every_s));
         }
         if let Some((keeper, _)) = &self.keeper {
             // Fails only when the thread is gone; the guard goes on without copies.
@@ -116,10 +116,10 @@ impl Drop for Feeds {
 }
 
 /// After the last one, within a tenth of the period: a thousand nodes must not ask in the same second.
-fn next_fetch(last: Option<i64>, every_hours: u64) -> i64 {
+fn next_fetch(last: Option<i64>, every_s: u64) -> i64 {
     let now = Timestamp::now().as_second();
     let Some(last) = last else { return now };
-    let period = i64::try_from(every_hours).unwrap_or(24).saturating_mul(3600);
+    let period = i64::try_from(every_s).unwrap_or(i64::MAX);
     let spread = i64::from(std::process::id().wrapping_mul(0x9e37_79b9) >> 8) % (period / 10).max(1);
     last.min(now).saturating_add(period).saturating_add(spread)
 }

@@ -141,7 +141,7 @@ impl Guard {
             }
         };
         if done.outcome != UpdateOutcome::Refused {
-            let next = next_fetch(Some(Timestamp::now().as_second()), feed.every_hours);
+            let next = next_fetch(Some(Timestamp::now().as_second()), feed.every_s);
             self.feeds.due.insert(id.to_owned(), next);
         }
         self.ended(update, Some(done));

@@ -54,8 +54,8 @@ pub struct FeedReport {
     pub directory: bool,
     /// Certificates for that, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// Hours between two fetches.
-    pub every_hours: u64,
+    /// Seconds between two fetches.
+    pub every_s: u64,
     /// The format that the policy names; `None`: found out from the file.
     pub format: Option<Format>,
     /// What its indicators are.

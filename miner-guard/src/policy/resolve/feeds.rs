@@ -101,7 +101,7 @@ fn as_written(cx: &mut Context<'_>, f: &Feed) -> Option<FeedReport> {
     let mut report = FeedReport {
         id: f.id.clone(),
         fetched: f.fetched,
-        every_hours: f.every_hours,
+        every_s: f.every_s,
         format: f.format,
         class: f.class,
         action: Some(f.action.unwrap_or(f.class.action())),

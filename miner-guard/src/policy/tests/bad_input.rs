@@ -287,8 +287,20 @@ proptest::proptest! {
 #[test]
 fn a_bad_setting_of_cases_or_responses_is_refused_where_it_stands() {
     assert_eq!(
-        error("[case]\nhalf_life_s = 0\n"),
-        "config.toml:3:15: case: `half_life_s`: 0 is out of range; write a number from 1 to 31622400"
+        error("[case]\nhalf_life = 0\n"),
+        "config.toml:3:13: case: `half_life`: 0 is out of range; write a duration from 1s to 366d"
+    );
+    assert_eq!(
+        error("[respond]\nisolate_for = \"400d\"\n"),
+        "config.toml:3:15: respond: `isolate_for`: 400d is out of range; write a duration from 0s to 366d"
+    );
+    assert_eq!(
+        error("[respond]\nlearn_for = \"a day\"\n"),
+        "config.toml:3:13: respond: `learn_for`: \"a day\" is no duration; write a number and its unit: \"90s\", \"10m\", \"24h\" or \"7d\""
+    );
+    assert_eq!(
+        error("[runtime]\nsustain = true\n"),
+        "config.toml:3:11: runtime: `sustain`: this is a boolean; write a number and its unit: \"90s\", \"10m\", \"24h\" or \"7d\""
     );
     assert_eq!(
         error("[respond]\nmining = \"deny\"\n"),

@@ -279,10 +279,17 @@ fn how_long_a_million_lines_take() {
 fn cases_and_responses_are_settings() {
     use crate::policy::{CaseSettings, OnMining, RespondSettings};
     let site = Site::new(
-        "builtin = false\n[case]\nhalf_life_s = 60\n[respond]\nmining = \"isolate\"\nlearn_h = 0\n",
+        "builtin = false\n[runtime]\nsustain = 3\n[case]\nhalf_life = \"1m\"\n\
+         [respond]\nmining = \"isolate\"\nlearn_for = 0\nisolate_for = \"2h\"\n",
     );
     let settings = site.load().settings;
+    assert_eq!(settings.runtime.sustain_s, 3);
     assert_eq!(settings.case, CaseSettings { half_life_s: 60 });
-    let wanted = RespondSettings { mining: OnMining::Isolate, learn_h: 0, ..RespondSettings::default() };
+    let wanted = RespondSettings {
+        mining: OnMining::Isolate,
+        learn_s: 0,
+        isolate_s: 7_200,
+        ..RespondSettings::default()
+    };
     assert_eq!(settings.respond, wanted);
 }

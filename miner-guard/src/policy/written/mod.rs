@@ -62,7 +62,7 @@ pub(super) struct Feed {
     pub fetched: bool,
     /// Certificates that the URL's server is checked against, instead of the system's.
     pub ca: Option<At<String>>,
-    pub every_hours: u64,
+    pub every_s: u64,
     pub key: Option<At<String>>,
     pub format: Option<Format>,
     pub class: IndicatorClass,
@@ -101,8 +101,9 @@ const DOH: &[(&str, Option<Verdict>)] =
 
 const CLASSES: &[(&str, IndicatorClass)] = &[("pool", IndicatorClass::Pool), ("doh", IndicatorClass::Doh)];
 
-/// Hours between two fetches of a feed that does not say.
-const EVERY: u64 = 24;
+/// Seconds between two fetches of a feed that does not say, and the least.
+const EVERY_S: u64 = 86_400;
+const EVERY_LEAST_S: u64 = 3_600;
 
 /// Keys of `[[allow]]`, in the order in which they are documented.
 pub(super) const ALLOW_KEYS: &[&str] =
@@ -152,7 +153,7 @@ fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {
         let section = Table::new(source, t, at, "runtime".to_owned());
         runtime = Watching {
             enabled: section.boolean("enabled").unwrap_or(runtime.enabled),
-            sustain_s: section.number("sustain", 1, 86_400).unwrap_or(runtime.sustain_s),
+            sustain_s: section.duration("sustain", 1, 86_400).unwrap_or(runtime.sustain_s),
         };
         section.finish();
     }
@@ -260,14 +261,14 @@ fn feed(source: &Source<'_>, entries: &DeTable<'_>, start: usize) -> Option<Feed
     ];
     let fetched = url.is_some();
     let (ca, key) = (t.string("ca"), t.string("key"));
-    let every_hours = t.number("every_hours", 1, 24 * 365).unwrap_or(EVERY);
+    let every_s = t.duration("every", EVERY_LEAST_S, respond::YEAR_S).unwrap_or(EVERY_S);
     let format = t.choice("format", &formats);
     let class = t.choice("class", CLASSES).unwrap_or_default();
     let action = t.choice("action", ACTIONS);
     let force = t.boolean("force").unwrap_or(false);
     t.finish();
     let (place, name, source) = (t.place, t.name.clone(), path.or(url)?);
-    Some(Feed { id, place, name, source, fetched, ca, every_hours, key, format, class, action, force })
+    Some(Feed { id, place, name, source, fetched, ca, every_s, key, format, class, action, force })
 }
 
 fn allow(source: &Source<'_>, entries: &DeTable<'_>, start: usize, number: usize) -> Allow {

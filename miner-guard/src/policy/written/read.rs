@@ -3,6 +3,7 @@
 use super::At;
 use crate::policy::{
     compile::Ports,
+    duration,
     error::{Place, PolicyError},
 };
 use serde_spanned::Spanned;
@@ -107,6 +108,32 @@ impl<'s, 'a> Table<'s, 'a> {
             self.error(self.at(value), key, problem, &format!("write a number from {least} to {most}"));
         }
         n
+    }
+
+    /// Seconds: [`duration`], or a number of them.
+    pub fn duration(&self, key: &'static str, least: u64, most: u64) -> Option<u64> {
+        let value = self.take(key)?;
+        let (text, seconds) = match value.get_ref() {
+            DeValue::Integer(i) => (i.as_str(), u64::from_str_radix(i.as_str(), i.radix()).ok()),
+            DeValue::String(s) => match duration::read(s) {
+                Some(seconds) => (s.as_ref(), Some(seconds)),
+                None => {
+                    let problem = format!("\"{}\" is no duration", s.escape_debug());
+                    self.error(self.at(value), key, problem, duration::FORM);
+                    return None;
+                }
+            },
+            _ => {
+                self.wrong_type(key, value, duration::FORM);
+                return None;
+            }
+        };
+        let seconds = seconds.filter(|n| (least..=most).contains(n));
+        if seconds.is_none() {
+            let span = format!("write a duration from {} to {}", duration::text(least), duration::text(most));
+            self.error(self.at(value), key, format!("{text} is out of range"), &span);
+        }
+        seconds
     }
 
     /// One value or an array of them.
