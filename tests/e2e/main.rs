@@ -24,6 +24,7 @@ mod miner;
 mod payloads;
 mod policy_swap;
 mod runtime;
+mod yara;
 
 use std::process::ExitCode;
 
@@ -84,6 +85,7 @@ fn further_cases() -> Vec<Trial> {
         closed::cases(),
         malformed::cases(),
         isolate::cases(),
+        yara::cases(),
     ]
     .into_iter()
     .flatten()

@@ -35,7 +35,7 @@ enum Task {
     /// Install what the build needs; each step is skipped when it is done
     Setup(setup::Args),
     /// Build one self-contained target/release/miner-guard
-    Build,
+    Build(build::Args),
     /// Set up, build, and start the guard on this host in audit mode; arguments after `--` go to `miner-guard run`
     Run(run::Args),
     /// Set up and run every test: unit, doc, property, end to end, and the VM matrix
@@ -60,7 +60,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Setup(args) => setup::main(&args),
-        Task::Build => build::main(),
+        Task::Build(args) => build::main(&args),
         Task::Run(args) => run::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),

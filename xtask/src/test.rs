@@ -32,6 +32,15 @@ pub fn main(args: &Args) -> Result<()> {
     test.args(["test", "--workspace", "--exclude", "miner-guard-ebpf", "--exclude", "miner-guard-tests"]);
     shell::run(test.args(["--no-fail-fast", "--"]).args(&args.filter))?;
 
+    if args.filter.is_none() {
+        stage("the feature `yara`, off by default: lints, and the tests of it");
+        let yara = ["--package", "miner-guard", "--features", "yara"];
+        let mut clippy = shell::cargo();
+        clippy.arg("clippy").args(yara).args(["--all-targets", "--", "--deny", "warnings"]);
+        shell::run(&mut clippy)?;
+        shell::run(shell::cargo().arg("test").args(yara).args(["--lib", "--", "yara", "rule_of_the_site"]))?;
+    }
+
     stage("end to end, on this kernel");
     let binaries = Binaries::build()?;
     let mut native: Command = shell::as_root("env");

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal as _},
     num::NonZero,
     path::PathBuf,
-    sync::{atomic::Ordering, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
     time::Duration,
 };
@@ -18,7 +18,9 @@ use crate::{
     identify::{
         Class, Identifier,
         scan::{self, Item, Options, Progress, Report},
+        yara::{self, Rules},
     },
+    policy::PolicyError,
     sinks::text::{
         colour::{Colour, Tone},
         sanitize::{clean, clean_bytes},
@@ -40,6 +42,9 @@ pub(super) struct ScanArgs {
     /// Stay on the file system where each path begins
     #[arg(short = 'x', long)]
     one_file_system: bool,
+    /// YARA rules that are matched too; may be given more than once, and with `*` in a file's name
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
     /// Threads that read [default: all cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -61,11 +66,39 @@ pub(super) fn run(args: &ScanArgs, ui: &mut Ui) -> Result<Exit, CliError> {
         root: args.root.clone(),
         running: args.running,
         one_file_system: args.one_file_system,
+        rules: rules(&args.rules)?,
         jobs: args.jobs,
     };
     let report = watched(&options);
     ui.show(&report, text)?;
     Ok(if report.is_clean() { Exit::Done } else { Exit::Found })
+}
+
+/// The rules that were named; `None` for none.
+fn rules(named: &[PathBuf]) -> Result<Option<Arc<Rules>>, CliError> {
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |errors| CliError::Policy { errors, then: "nothing was scanned" };
+    if !yara::BUILT {
+        return Err(wrong(vec![format!("--rules: {}; {}", yara::NOT_BUILT.0, yara::NOT_BUILT.1)]));
+    }
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    for path in named {
+        match yara::named(path) {
+            Ok(found) => files.extend(found),
+            Err(problem) => errors.push(format!("--rules: {problem}; name an existing file")),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(wrong(errors));
+    }
+    let all = |troubles: Vec<_>| troubles.into_iter().map(|t| PolicyError::from(t).to_string()).collect();
+    let rules = Rules::load(&files, None).map_err(|troubles| wrong(all(troubles)))?;
+    for warning in rules.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(rules))
 }
 
 /// Scans, and shows how far it is where somebody looks on.

@@ -329,10 +329,11 @@ fn origin(policy: &Resolved, rule: &RuleInfo) -> String {
 
 fn changes(diff: &PolicyDiff, new: &Resolved) -> Changes {
     let moved = |r: &RuleDiff| format!("{}: {} indicators added, {} removed", r.id, r.added, r.removed);
+    let rules = diff.yara_changed.then(|| "[identify] yara: the site's rules".to_owned());
     Changes {
         added: diff.rules_added.clone(),
         removed: diff.rules_removed.clone(),
-        changed: diff.rules.iter().map(moved).collect(),
+        changed: diff.rules.iter().map(moved).chain(rules).collect(),
         warnings: new.warnings.clone(),
     }
 }

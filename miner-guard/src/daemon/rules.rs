@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::script;
 use crate::{
     event::rules::{Met, RuleInfo, RuleNames},
-    identify::{Digests, digest::Wanted, hex},
+    identify::{Digests, digest::Wanted, hex, yara},
     policy::{
         Resolved, RuleSource, explain,
         learned::canonical,
@@ -33,6 +33,8 @@ pub struct FileRules {
     wanted: Wanted,
     /// Programs that run listed scripts, without links in their paths.
     interpreters: Vec<PathBuf>,
+    /// What the site adds to identification.
+    yara: Option<Arc<yara::Rules>>,
 }
 
 /// Why a file is listed.
@@ -61,16 +63,23 @@ impl FileRules {
         };
         let scripts = rules.iter().flat_map(|r| &r.paths);
         let interpreters = scripts.flat_map(|path| script::interpreters(path)).collect();
-        Self { rules, exes: exes.clone(), sha256: sha256.clone(), wanted, interpreters }
+        let yara = policy.yara.clone();
+        Self { rules, exes: exes.clone(), sha256: sha256.clone(), wanted, interpreters, yara }
     }
 
-    /// One number for all that the lists say of files: what was found out under it holds under the same one only.
+    /// One number for all that the lists and the site's rules say of files: what was found out under it holds under the same one only.
     pub fn fingerprint(&self) -> [u8; 32] {
         // Small lists: their debug form is complete and unambiguous. The numbers of rules decide nothing.
         let listed = self.rules.iter().map(|r| (r.action, &r.paths, &r.sha256, &r.md5)).collect::<Vec<_>>();
         let exes = self.exes.iter().map(|(path, _)| path).collect::<Vec<_>>();
         let allowed = self.sha256.iter().map(|(hash, _)| hash).collect::<Vec<_>>();
-        Sha256::digest(format!("{listed:?}{exes:?}{allowed:?}")).into()
+        let yara = self.yara.as_ref().map(|rules| hex(rules.digest())).unwrap_or_default();
+        Sha256::digest(format!("{listed:?}{exes:?}{allowed:?}{yara}")).into()
+    }
+
+    /// What the site adds to identification.
+    pub fn yara(&self) -> Option<&yara::Rules> {
+        self.yara.as_deref()
     }
 
     /// Whether this program runs a listed script.

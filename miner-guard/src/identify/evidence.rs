@@ -66,6 +66,8 @@ kinds! {
     Reading => Binary, "reading";
     /// The file as a whole is judged to be a miner: client and algorithm together.
     Miner => Binary, "miner";
+    /// A YARA rule of the site matches.
+    SiteRule => Binary, "site-rule";
     /// The policy lists the file by its path or hash.
     Listed => Binary, "listed";
     /// RandomX's signature: all four rounding modes, in proportion. Reported anew with each window that shows it: the

@@ -1,7 +1,8 @@
 //! Is this file, or this process, a miner? Each identifier yields evidence.
 //!
 //! A file goes through here in one direction: `source` (read without trust) → `elf` (what would run) → `matcher` (one
-//! pass for all `signs`) → `judge` (class and reasons). A packed file is unpacked (`upx`) and goes through again.
+//! pass for all `signs`) → `judge` (class and reasons). A packed file is unpacked (`upx`) and goes through again. What the
+//! site knows besides, [`yara`] rules tell.
 //! [`scan`] does this with whole directories. What runs is identified by what it does: [`cpu`].
 
 pub mod cpu;
@@ -19,6 +20,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod upx;
+pub mod yara;
 
 pub use digest::{Digests, hex};
 use elf::Elf;
@@ -37,7 +39,7 @@ pub const RULES_VERSION: u32 = 2;
 pub enum Class {
     /// Nothing found.
     Clean,
-    /// A script with a miner's words. Weak: so do those that look for miners.
+    /// A script with a miner's words, or a rule of the site that says no more. Weak: so have those that look for miners.
     Suspect,
     /// Packed so that nothing can be said of it. Weak: honest programs are packed too.
     Packed,
@@ -131,8 +133,8 @@ impl Identifier {
     ///
     /// # Errors
     /// Every reason not to give an answer, see [`Skip`].
-    pub fn identify_path(&self, path: &Path) -> Result<Finding, Skip> {
-        self.identify(&source::open(path)?)
+    pub fn identify_path(&self, path: &Path, rules: Option<&yara::Rules>) -> Result<Finding, Skip> {
+        self.identify_with(&source::open(path)?, rules)
     }
 
     /// Identifies an open file. Its offset does not matter, and is not kept.
@@ -140,9 +142,17 @@ impl Identifier {
     /// # Errors
     /// Every reason not to give an answer, see [`Skip`].
     pub fn identify(&self, file: &File) -> Result<Finding, Skip> {
+        self.identify_with(file, None)
+    }
+
+    /// The same, with the rules of the site. What is a miner without them is not shown to them.
+    ///
+    /// # Errors
+    /// Every reason not to give an answer, see [`Skip`].
+    pub fn identify_with(&self, file: &File, rules: Option<&yara::Rules>) -> Result<Finding, Skip> {
         let source = Source::new(file)?;
         if source.head().starts_with(b"#!") {
-            return self.script(&source);
+            return self.script(&source, rules);
         }
         let source = source.program()?;
         let elf = Elf::read(source.head()).ok_or(Skip::NotElf)?;
@@ -157,13 +167,19 @@ impl Identifier {
             read(&source, &elf, |at, bytes| self.matcher.feed_registers(at, bytes, &mut hits))?;
             (class, evidence) = judge::judge(&self.matcher, &hits, "");
         }
-        let (inner, more) = self.packed(&source, &elf)?;
+        let rules = rules.filter(|_| class != Class::MinerBinary);
+        let (inner, more) = self.packed(&source, &elf, rules)?;
         // The original says more than what packing left of it.
         if inner > Class::Packed && inner >= class {
             evidence.clear();
         }
         class = class.max(inner);
         evidence.extend(more);
+        if let Some(rules) = rules.filter(|_| class != Class::MinerBinary) {
+            let (by_rule, more) = rules.judge(&source.bytes(0, yara::MOST)?, "");
+            class = class.max(by_rule);
+            evidence.extend(more);
+        }
         if !complete {
             evidence.push(Evidence {
                 kind: Kind::Reading,
@@ -180,27 +196,48 @@ impl Identifier {
         Ok(Finding { class, evidence, size: source.size(), complete })
     }
 
-    /// A script is told only when its words are those of a miner's.
-    fn script(&self, source: &Source<'_>) -> Result<Finding, Skip> {
+    /// A script is told only when its words are those of a miner's, or a rule of the site matches.
+    fn script(&self, source: &Source<'_>, rules: Option<&yara::Rules>) -> Result<Finding, Skip> {
         if source.size() > SCRIPT {
             return Err(Skip::NotElf);
         }
         let mut hits = self.matcher.no_hits();
         source.read(0, source.size(), SCRIPT, |at, bytes| self.matcher.feed(at, bytes, &mut hits))?;
-        match judge::judge_script(&self.matcher, &hits) {
+        let (mut class, mut evidence) = judge::judge_script(&self.matcher, &hits);
+        if let Some(rules) = rules {
+            let (by_rule, more) = rules.judge(&source.bytes(0, yara::MOST)?, " in a script");
+            class = class.max(by_rule);
+            evidence.extend(more);
+        }
+        match (class, evidence) {
             (Class::Clean, _) => Err(Skip::NotElf),
             (class, evidence) => Ok(Finding { class, evidence, size: source.size(), complete: true }),
         }
     }
 
     /// What a packed file holds. `Packed` when that cannot be said.
-    fn packed(&self, source: &Source<'_>, elf: &Elf) -> Result<(Class, Vec<Evidence>), Skip> {
+    fn packed(
+        &self,
+        source: &Source<'_>,
+        elf: &Elf,
+        rules: Option<&yara::Rules>,
+    ) -> Result<(Class, Vec<Evidence>), Skip> {
+        const IMAGE: &str = " in the unpacked image";
         let mut hits = self.matcher.no_hits();
+        let mut image = Vec::new();
         let unpacked = upx::unpack(source, elf, |at, bytes| {
             self.matcher.feed(at, bytes, &mut hits);
             self.matcher.feed_registers(at, bytes, &mut hits);
+            if rules.is_some() {
+                image.extend(bytes.iter().take(yara::MOST.saturating_sub(image.len())));
+            }
         })?;
-        let (mut class, mut evidence) = judge::judge(&self.matcher, &hits, " in the unpacked image");
+        let (mut class, mut evidence) = judge::judge(&self.matcher, &hits, IMAGE);
+        if let Some(rules) = rules.filter(|_| unpacked.is_some() && class != Class::MinerBinary) {
+            let (by_rule, more) = rules.judge(&image, IMAGE);
+            class = class.max(by_rule);
+            evidence.extend(more);
+        }
         let sign = match unpacked {
             Some(u) => {
                 if !u.whole {

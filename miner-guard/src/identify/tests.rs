@@ -172,7 +172,7 @@ fn what_cannot_be_read_is_skipped_with_its_reason() {
     let mut core = elf(&[]);
     core[16] = 4;
     fs::write(directory.join("core"), core).unwrap();
-    let reason = |path: PathBuf| identifier.identify_path(&path).unwrap_err().to_string();
+    let reason = |path: PathBuf| identifier.identify_path(&path, None).unwrap_err().to_string();
     assert_eq!(reason(fifo), "not a regular file");
     assert_eq!(reason(directory.clone()), "not a regular file");
     assert_eq!(reason("/dev/zero".into()), "not a regular file");

@@ -31,6 +31,8 @@ pub struct PolicyDiff {
     pub rules_removed: Vec<String>,
     /// Changes of indicators, only rules with any.
     pub rules: Vec<RuleDiff>,
+    /// Whether the site's YARA rules differ.
+    pub yara_changed: bool,
     /// Whether protected or allowed things differ.
     pub allowed_changed: bool,
 }
@@ -86,11 +88,13 @@ pub fn diff(old: &Resolved, new: &Resolved) -> PolicyDiff {
         v.sort_unstable();
         v
     };
+    let digest = |r: &Resolved| r.yara.as_ref().map(|y| *y.digest());
     PolicyDiff {
         mode: (old.settings.mode != new.settings.mode).then_some((old.settings.mode, new.settings.mode)),
         rules_added: without(&after, &before),
         rules_removed: without(&before, &after),
         rules,
+        yara_changed: digest(old) != digest(new),
         allowed_changed: allowed(old) != allowed(new),
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a policy, where, and what to do about it.
 
+use crate::identify::yara;
 use std::{fmt, path::PathBuf};
 
 /// A place in a file; both count from 1, columns in characters.
@@ -41,3 +42,10 @@ impl fmt::Display for PolicyError {
 }
 
 impl std::error::Error for PolicyError {}
+
+impl From<yara::Trouble> for PolicyError {
+    fn from(t: yara::Trouble) -> Self {
+        let place = Place { line: t.line, column: t.column };
+        Self { file: t.file, place, key: String::new(), problem: t.problem, remedy: t.remedy }
+    }
+}

@@ -38,6 +38,10 @@ pub(super) fn of(r: &Resolved) -> [u8; 32] {
     }
     // Small lists: their debug form is complete and unambiguous.
     out.text(&format!("{:?}{:?}", r.files, r.allowed));
+    if let Some(yara) = &r.yara {
+        out.text("yara");
+        out.bytes(yara.digest());
+    }
     for p in &r.protected {
         out.entry(b'x', p.first, 0, 0, (0, 0));
         out.entry(b'x', p.last, 0, 0, (0, 0));

@@ -8,8 +8,12 @@ use super::{
     protect::Protected,
     settings::Settings,
 };
+use crate::identify::yara;
 use miner_guard_common::abi::{policy::Class, verdict::Verdict};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Where a rule comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +175,8 @@ pub struct Resolved {
     pub files: Vec<FileRule>,
     /// What is exempt or allowed.
     pub allowed: Allowed,
+    /// Rules that the site adds to the identification of programs.
+    pub yara: Option<Arc<yara::Rules>>,
     /// Destinations that are never denied, and the index of the rule that stands for them all.
     pub protected: Vec<Protected>,
     /// Index of the rule that stands for protected destinations.

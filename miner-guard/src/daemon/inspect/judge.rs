@@ -11,7 +11,7 @@ use super::file::open;
 use crate::{
     daemon::rules::FileRules,
     event::model::Finding,
-    identify::{self, Class, Digests, Identifier, digest::Wanted, hex},
+    identify::{self, Class, Digests, Evidence, Identifier, Kind, digest::Wanted, hex},
 };
 
 /// What was decided of a file.
@@ -103,11 +103,19 @@ pub fn listed(rules: &FileRules, file: &File) -> Judged {
     }
 }
 
+/// Whether rules of the site gave no answer.
+fn unfinished(e: &Evidence) -> bool {
+    e.kind == Kind::Reading && e.text.contains("YARA")
+}
+
 /// What is to be done about a file. A miner is not hashed when no list could spare it: it runs meanwhile.
 pub fn judge(identifier: &Identifier, rules: &FileRules, file: &File) -> Judged {
     let path = super::file::path(file);
-    let (verdict, reason, evidence) = match identifier.identify(file) {
+    let (verdict, reason, evidence) = match identifier.identify_with(file, rules.yara()) {
         Ok(found) => {
+            if let Some(e) = found.evidence.iter().find(|e| unfinished(e)) {
+                tracing::warn!("{}: {}", path.display(), e.text);
+            }
             let (verdict, reason) = match found.class {
                 Class::MinerBinary => (Verdict::Deny, Reason::MinerBinary),
                 Class::HashingHeavy => (Verdict::Alert, Reason::HashingHeavy),
@@ -158,4 +166,46 @@ pub fn exempt(rules: &FileRules, exe: &Path) -> bool {
     let Some(file) = open(exe) else { return false };
     let path = std::fs::read_link(exe).unwrap_or_default();
     rules.look_up(&path, &file).is_some_and(|listed| listed.reason == Reason::Exempt)
+}
+
+#[cfg(feature = "yara")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{self, LoadRequest};
+    use std::{fs, io::Write as _};
+
+    const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0";
+
+    #[test]
+    fn a_rule_of_the_site_decides_of_a_program_as_its_meta_section_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        fs::write(&file, "builtin = false\n[identify]\nyara = \"*.yar\"\n").unwrap();
+        let mut program = tempfile::tempfile().unwrap();
+        program.write_all(&[ELF, &[b'-'; 128], b"the wanted program"].concat()).unwrap();
+        let lists = |meaning: &str| {
+            let rule = format!("rule a {{ meta: {meaning} strings: $a = \"wanted program\" condition: $a }}");
+            fs::write(dir.path().join("a.yar"), rule).unwrap();
+            FileRules::of(&policy::load(&LoadRequest { file: Some(&file), ..Default::default() }).unwrap())
+        };
+        let mut prints = Vec::new();
+        for (meaning, verdict, reason) in [
+            ("miner_guard = \"miner-binary\"", Verdict::Deny, Reason::MinerBinary),
+            ("miner_guard = \"hashing-heavy\"", Verdict::Alert, Reason::HashingHeavy),
+            ("miner_guard = \"weak\"", Verdict::Allow, Reason::None),
+            ("author = \"x\"", Verdict::Allow, Reason::None),
+        ] {
+            let lists = lists(meaning);
+            let judged = judge(&Identifier::new(), &lists, &program);
+            assert_eq!((judged.verdict, judged.reason), (verdict, reason), "{meaning}");
+            assert_eq!(judged.evidence.len(), usize::from(verdict != Verdict::Allow), "{judged:?}");
+            prints.push(lists.fingerprint());
+        }
+        // What was found out under one of them is not believed under another.
+        prints.push(FileRules::default().fingerprint());
+        prints.sort_unstable();
+        prints.dedup();
+        assert_eq!(prints.len(), 5);
+    }
 }

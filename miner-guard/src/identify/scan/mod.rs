@@ -3,14 +3,14 @@
 mod running;
 mod walk;
 
-use super::{Class, Finding, Identifier, RULES_VERSION, Skip};
+use super::{Class, Finding, Identifier, RULES_VERSION, Skip, yara::Rules};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
     num::NonZero,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -28,6 +28,8 @@ pub struct Options {
     pub running: bool,
     /// Stay on the file system where each path begins.
     pub one_file_system: bool,
+    /// What the site adds.
+    pub rules: Option<Arc<Rules>>,
     /// Threads that read; all cores when none is given.
     pub jobs: Option<NonZero<usize>>,
 }
@@ -119,7 +121,7 @@ pub fn scan(identifier: &Identifier, options: &Options, progress: &Progress) -> 
     let receive = Mutex::new(receive);
     thread::scope(|scope| {
         for _ in 0..jobs {
-            scope.spawn(|| work(identifier, &receive, &report, progress));
+            scope.spawn(|| work(identifier, options.rules.as_deref(), &receive, &report, progress));
         }
         let mut each = |found| {
             progress.files.fetch_add(1, Ordering::Relaxed);
@@ -141,6 +143,7 @@ pub fn scan(identifier: &Identifier, options: &Options, progress: &Progress) -> 
 
 fn work(
     identifier: &Identifier,
+    rules: Option<&Rules>,
     receive: &Mutex<mpsc::Receiver<Found>>,
     report: &Mutex<Report>,
     progress: &Progress,
@@ -150,7 +153,7 @@ fn work(
         let Ok(found) = next else { break };
         let outcome = match found {
             Found::Skipped(skipped) => Outcome::Skipped(skipped),
-            Found::File(job) => look(identifier, job),
+            Found::File(job) => look(identifier, rules, job),
         };
         report.lock().unwrap_or_else(PoisonError::into_inner).add(outcome);
         progress.done.fetch_add(1, Ordering::Relaxed);
@@ -164,8 +167,8 @@ enum Outcome {
     Skipped(Skipped),
 }
 
-fn look(identifier: &Identifier, job: Job) -> Outcome {
-    match identifier.identify_path(&job.open) {
+fn look(identifier: &Identifier, rules: Option<&Rules>, job: Job) -> Outcome {
+    match identifier.identify_path(&job.open, rules) {
         Ok(Finding { class: Class::Clean, .. }) => Outcome::Clean,
         Ok(mut finding) => {
             // What is packed on disk lies open in the memory of a process that runs it.

@@ -13,7 +13,6 @@ use crate::policy::{
     written::Feed,
 };
 use miner_guard_common::abi::verdict::Verdict;
-use std::path::PathBuf;
 
 /// The rules of one feed: one for each action that its indicators need.
 struct FeedRules(IndicatorClass, Vec<(Verdict, u32)>);
@@ -109,9 +108,9 @@ fn as_written(cx: &mut Context<'_>, f: &Feed) -> Option<FeedReport> {
     };
     if f.fetched {
         report.source.clone_from(&f.source.value);
-        report.ca = f.ca.as_ref().map(|ca| path_of(cx, &ca.value));
+        report.ca = f.ca.as_ref().map(|ca| cx.beside(&ca.value));
     } else {
-        report.path = path_of(cx, &f.source.value);
+        report.path = cx.beside(&f.source.value);
         report.source = report.path.display().to_string();
         // One that has gone is still a directory, and may come back.
         let was = cx.request.previous.and_then(|p| p.feeds.iter().find(|r| r.id == f.id));
@@ -123,7 +122,7 @@ fn as_written(cx: &mut Context<'_>, f: &Feed) -> Option<FeedReport> {
         let text = if Key::parse(&key.value).is_some() {
             key.value.clone()
         } else if key.value.contains('/') || key.value.ends_with(".pub") {
-            let path = path_of(cx, &key.value);
+            let path = cx.beside(&key.value);
             match content::open(&path, 4096) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err((problem, remedy)) => {
@@ -214,11 +213,6 @@ fn take(
         ));
     }
     Ok(report)
-}
-
-fn path_of(cx: &Context<'_>, written: &str) -> PathBuf {
-    // Relative to the policy file, wherever the daemon was started.
-    cx.file.parent().map_or_else(|| PathBuf::from(written), |dir| dir.join(written))
 }
 
 fn shown(report: &FeedReport) -> String {

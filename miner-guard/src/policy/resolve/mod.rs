@@ -4,6 +4,7 @@ mod allow;
 mod breadth;
 mod feeds;
 mod rules;
+mod yara;
 
 use super::{
     FeedCheck, LoadRequest,
@@ -63,6 +64,11 @@ impl<'a> Context<'a> {
     fn error(&mut self, place: Place, key: String, problem: String, remedy: &str) {
         let (file, remedy) = (self.file.clone(), remedy.to_owned());
         self.errors.push(PolicyError { file, place, key, problem, remedy });
+    }
+
+    /// A path of the policy file: relative to that, wherever the daemon was started.
+    fn beside(&self, written: &str) -> PathBuf {
+        self.file.parent().map_or_else(|| PathBuf::from(written), |dir| dir.join(written))
     }
 
     /// An address or CIDR of the policy file.
@@ -206,6 +212,7 @@ pub(super) fn resolve(
         }
     }
     written.allows.iter().for_each(|a| allow::allow(&mut cx, a));
+    yara::rules(&mut cx, &written.yara);
     cx.out.protected_rule =
         cx.out.add_rule("protected", Verdict::Allow, RuleSource::Protected, IndicatorClass::Pool);
     cx.out.learned_rule =

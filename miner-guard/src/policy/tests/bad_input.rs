@@ -21,7 +21,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     );
     assert_eq!(
         error("colour = 1\n"),
-        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, doh, case, respond, protected, rule, feed, allow"
+        "config.toml:2:1: `colour`: unknown key; known here: limits, runtime, mode, on_stop, builtin, doh, case, respond, protected, identify, rule, feed, allow"
     );
 }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod feeds;
 mod good;
+mod yara;
 
 use super::{LoadRequest, Resolved, SystemFiles, load};
 use std::{

@@ -83,6 +83,8 @@ pub(super) struct Allow {
 pub(super) struct Written {
     pub settings: Settings,
     pub protected: Vec<At<String>>,
+    /// `[identify] yara`
+    pub yara: Vec<At<String>>,
     pub rules: Vec<Rule>,
     pub feeds: Vec<Feed>,
     pub allows: Vec<Allow>,
@@ -126,6 +128,7 @@ pub(super) fn read(file: &Path, text: &str) -> (Written, Vec<PolicyError>) {
     let written = Written {
         settings: settings(&table, &source),
         protected: table.strings("protected"),
+        yara: identify(&table, &source),
         rules: table.tables("rule", false).into_iter().map(|(t, at)| rule(&source, t, at)).collect(),
         feeds: table.tables("feed", false).into_iter().filter_map(|(t, at)| feed(&source, t, at)).collect(),
         allows: table
@@ -138,6 +141,17 @@ pub(super) fn read(file: &Path, text: &str) -> (Written, Vec<PolicyError>) {
     table.finish();
     drop(table);
     (written, source.errors.into_inner())
+}
+
+/// `[identify]`
+fn identify(table: &Table<'_, '_>, source: &Source<'_>) -> Vec<At<String>> {
+    let mut yara = Vec::new();
+    for (t, at) in table.tables("identify", true) {
+        let section = Table::new(source, t, at, "identify".to_owned());
+        yara = section.strings("yara");
+        section.finish();
+    }
+    yara
 }
 
 fn settings(table: &Table<'_, '_>, source: &Source<'_>) -> Settings {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use sha2::{Digest as _, Sha256};
 
 use super::{Sample, builder::Builder};
 use crate::shell;
@@ -44,7 +45,7 @@ impl Variant {
 
 /// Makes every disguise that the tools can make of this sample, below `dir`.
 pub fn all(builder: &Builder, sample: &Sample, dir: &Path, quick: bool) -> Result<Vec<Variant>> {
-    // The best takes a minute for each sample, and much longer on a busy machine.
+    // The best takes a minute for each sample, and much longer on a busy machine; but only once.
     let best = if quick { "-9" } else { "--best" };
     let plain = fs::read(&sample.path).with_context(|| format!("cannot read {}", sample.path.display()))?;
     let reworded = reword(&plain);
@@ -56,11 +57,9 @@ pub fn all(builder: &Builder, sample: &Sample, dir: &Path, quick: bool) -> Resul
             "bytes appended" => Some([&plain[..], &noise(64 << 10)].concat()),
             "stripped" | "reworded, stripped" if sample.foreign => None,
             "stripped" | "reworded, stripped" => Some(tool(builder, from, &["strip", "--strip-all"])?),
-            "UPX -1" => tool(builder, from, &["upx-ucl", "-qq", "-1"]).ok(),
-            "UPX --best" | "reworded, UPX --best" => tool(builder, from, &["upx-ucl", "-qq", best]).ok(),
-            "UPX, magic overwritten" => {
-                tool(builder, from, &["upx-ucl", "-qq", best]).ok().map(|packed| unsigned(&packed))
-            }
+            "UPX -1" => packed(builder, from, "-1")?,
+            "UPX --best" | "reworded, UPX --best" => packed(builder, from, best)?,
+            "UPX, magic overwritten" => packed(builder, from, best)?.map(|packed| unsigned(&packed)),
             _ => Some(from.clone()),
         };
         // UPX does not pack every kind of file.
@@ -73,6 +72,23 @@ pub fn all(builder: &Builder, sample: &Sample, dir: &Path, quick: bool) -> Resul
         variants.push(Variant { sample: sample.name.clone(), disguise, path });
     }
     Ok(variants)
+}
+
+/// What UPX makes of it, kept for as long as the builder is; `None` for a kind of file that it does not pack.
+fn packed(builder: &Builder, bytes: &[u8], how: &str) -> Result<Option<Vec<u8>>> {
+    let kept = builder.file("packed");
+    let name = Sha256::digest(bytes).iter().fold(how.to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    let file = kept.join(name.trim_start_matches('-'));
+    if let Ok(bytes) = fs::read(&file) {
+        return Ok(Some(bytes));
+    }
+    let Ok(made) = tool(builder, bytes, &["upx-ucl", "-qq", how]) else { return Ok(None) };
+    // Renamed into place as a whole.
+    let new = file.with_extension("new");
+    fs::create_dir_all(&kept)?;
+    fs::write(&new, &made)?;
+    fs::rename(&new, &file)?;
+    Ok(Some(made))
 }
 
 /// What a program of the builder makes of a file in place.
