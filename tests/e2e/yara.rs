@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Trial> {
         case("without_the_feature_yara_rules_are_refused_and_it_is_said_how_to_build_it", absent),
         case("a_yara_rule_of_the_site_stops_tells_or_is_silent_as_it_says", decides),
         case("yara_rules_that_do_not_compile_leave_those_in_force", broken),
+        case("what_was_found_out_under_yara_rules_that_are_gone_is_not_remembered", overtaken),
         case("scan_shows_what_a_yara_rule_matched", scanned),
     ]
 }
@@ -143,6 +144,28 @@ fn broken() -> Result<Done> {
     let strict = write(&post, "strict", Then::Wait)?;
     let run = program::run(&mut cgroup.command(&strict)?)?;
     ensure!(run.was_stopped(), "the rules in force are gone: {run:?}");
+    guard.stop()?;
+    Ok(Done::Passed)
+}
+
+fn overtaken() -> Result<Done> {
+    const SLOW: &str = "rule slow { condition: for all i in (0..100000000) : ( for all j in (0..100000000) : ( i + j >= 0 ) ) }";
+    let cgroup = Cgroup::new()?;
+    let Some(post) = site(&cgroup, SLOW)? else { return skipped() };
+    let strict = write(&post, "strict", Then::Exit)?;
+    let mut guard = post.start("enforce")?;
+    let run = program::run(&mut cgroup.command(&strict)?)?;
+    ensure!(run.was_let_go(), "by rules that do not match: {run:?}");
+    // They still look at it.
+    fs::write(post.path("site.yar"), rule("strict", "miner-binary"))?;
+    let reload = post.run(&["policy", "reload"])?;
+    ensure!(reload.status.success(), "reload: {}", reload.status);
+    guard.wait_said("did not come to an end")?;
+    // Whatever came of that is in the daemon's hands before it answers.
+    post.run(&["status"])?;
+    program::run(&mut cgroup.command(&strict)?)?;
+    let event = event_of(&mut guard, &strict)?;
+    ensure!(event["miner_guard"]["reason"] == "miner-binary", "{event}");
     guard.stop()?;
     Ok(Done::Passed)
 }

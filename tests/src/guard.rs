@@ -140,6 +140,24 @@ impl Guard {
         &self.said
     }
 
+    /// Waits until it has written a line with these words to stderr.
+    ///
+    /// # Errors
+    /// With everything that it did write, when there is none within [`PATIENCE`].
+    pub fn wait_said(&mut self, words: &str) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !self.said.contains(words) {
+            match self.stderr.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.said.push_str(&line);
+                    self.said.push('\n');
+                }
+                Err(error) => bail!("it did not say {words:?} ({error}). It said:\n{}", self.said),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for an event that `wanted` accepts. Others before it are passed over.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ struct Sound {
     rules: u64,
     indicators: BTreeMap<&'static str, u64>,
     feeds: Vec<Feed>,
+    /// Files of YARA rules.
+    yara: Vec<String>,
     warnings: Vec<String>,
     /// What is accepted and takes no effect yet.
     notes: Vec<String>,
@@ -107,6 +109,7 @@ fn sound(policy: &Resolved) -> Sound {
                     .collect(),
             })
             .collect(),
+        yara: policy.yara.iter().flat_map(|y| y.files()).map(|f| f.display().to_string()).collect(),
         warnings: policy.warnings.clone(),
         notes: policy.pending(),
     }
@@ -139,6 +142,9 @@ fn text(s: &Sound, colour: Colour) -> String {
         for line in &feed.refused_lines {
             rows.push(vec![plain(""), toned(format!("{} {line}", feed.path), Tone::Attention)]);
         }
+    }
+    if !s.yara.is_empty() {
+        rows.push(vec![plain("yara"), plain(count(s.yara.len() as u64, "rule file"))]);
     }
     for warning in &s.warnings {
         rows.push(vec![plain("warning"), toned(warning, Tone::Attention)]);

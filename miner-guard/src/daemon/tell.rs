@@ -199,11 +199,12 @@ impl Guard {
 
     /// Takes what came of an inspection.
     pub(super) fn inspected(&mut self, done: Inspected) {
-        if !done.remember.is_empty() {
+        // What was found out under lists that are gone says nothing under those in force.
+        if !done.remember.is_empty() && Arc::ptr_eq(&done.under, &self.lists()) {
             self.keeper.changed();
-        }
-        for (id, verdict) in &done.remember {
-            self.remember(id, verdict);
+            for (id, verdict) in &done.remember {
+                self.remember(id, verdict);
+            }
         }
         if let Some(finding) = &done.finding {
             let mut record = done.record;

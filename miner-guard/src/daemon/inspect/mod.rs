@@ -49,6 +49,8 @@ pub struct Inspected {
     pub rule: u32,
     /// What was taken of the process before it was killed.
     pub captured: Option<Box<Captured>>,
+    /// The lists under which this was found out; others may be in force by now.
+    pub under: Arc<FileRules>,
 }
 
 /// The inspecting threads.
@@ -78,7 +80,7 @@ impl Inspectors {
                     let next = take.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(record) = next else { return };
                     let now = rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    report(inspect(&identifier, &now, record));
+                    report(inspect(&identifier, now, record));
                 }
             })?;
         }
@@ -93,7 +95,8 @@ impl Inspectors {
     }
 }
 
-fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) -> Inspected {
+fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecord>) -> Inspected {
+    let rules = &*under;
     let pid = record.head.pid;
     let proc = PathBuf::from(format!("/proc/{pid}"));
     let exe = proc.join("exe");
@@ -102,7 +105,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     let running = file::open(&exe).filter(|f| file::still_runs(&record.file, f));
     let runs = running.is_some();
     let Some(started) = running.or_else(|| file::named(&proc, &record)) else {
-        return ended(rules, &proc, record);
+        return ended(under, &proc, record);
     };
     let given = file::given(&proc, &record, &started, rules);
     // Only what it was given is new.
@@ -115,7 +118,7 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
     // What nobody runs any more may have been written anew while it was read: that is another program's verdict.
     let unchanged = || runs || file::same(&record.file, &started);
     if !unchanged() {
-        return ended(rules, &proc, record);
+        return ended(under, &proc, record);
     }
     let mut flags = 0;
     if matches!(given, Given::ToLoader(_)) || rules.is_interpreter(&file::path(&started)) {
@@ -174,11 +177,12 @@ fn inspect(identifier: &Identifier, rules: &FileRules, record: Box<ExecRecord>) 
         .filter(|(f, ..)| file::keeps_its_identity(f))
         .map(|(_, id, v)| (id, v))
         .collect();
-    Inspected { record, remember, finding, rule, captured }
+    Inspected { record, remember, finding, rule, captured, under }
 }
 
 /// The interpreter of a short script has ended by now, and only its path tells what it ran.
-fn ended(rules: &FileRules, proc: &Path, record: Box<ExecRecord>) -> Inspected {
+fn ended(under: Arc<FileRules>, proc: &Path, record: Box<ExecRecord>) -> Inspected {
+    let rules = &*under;
     let script = file::script(proc, &record);
     let judged = script.as_ref().map_or_else(Judged::clean, |script| listed(rules, script));
     let mut remember = Vec::new();
@@ -188,5 +192,5 @@ fn ended(rules: &FileRules, proc: &Path, record: Box<ExecRecord>) -> Inspected {
     }
     let exempt = record.head.reason == Reason::Exempt;
     let (rule, finding) = (judged.rule, judged.into_finding(exempt, false));
-    Inspected { record, remember, finding, rule, captured: None }
+    Inspected { record, remember, finding, rule, captured: None, under }
 }
