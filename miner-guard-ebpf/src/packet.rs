@@ -8,15 +8,24 @@ use aya_ebpf::{
     check_bounds_signed,
     helpers::generated::{
         bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
-        bpf_skb_cgroup_id, bpf_skb_load_bytes, bpf_tcp_sock,
+        bpf_skb_cgroup_id, bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_tcp_sock,
     },
     programs::SkBuffContext,
 };
 use miner_guard_common::{parse::bytes::Bytes, table::Address};
 
+use crate::task::CGROUP_DEPTH;
+
 /// A packet on its way out, from its IP header on.
 #[derive(Clone, Copy)]
-pub struct Packet(*mut __sk_buff);
+pub struct Packet {
+    skb: *mut __sk_buff,
+    /// Where the IP header lies.
+    at: u32,
+}
+
+/// Instead of a place: where the kernel takes the IP header to be.
+pub const NETWORK: u32 = 1 << 31;
 
 /// The socket that sends it.
 #[derive(Clone, Copy)]
@@ -44,33 +53,50 @@ impl Packet {
     /// The packet that a hook was given.
     #[inline(always)]
     pub fn of(ctx: &SkBuffContext) -> Self {
-        Self(ctx.as_ptr().cast())
+        Self::new(ctx.as_ptr().cast())
     }
 
     /// The packet of a step of our own, which was given the context as it is.
     #[inline(always)]
     pub const fn new(skb: *mut __sk_buff) -> Self {
-        Self(skb)
+        Self::framed(skb, 0)
+    }
+
+    /// A packet in a frame, with its IP header at `at`, or [`NETWORK`].
+    #[inline(always)]
+    pub const fn framed(skb: *mut __sk_buff, at: u32) -> Self {
+        Self { skb, at }
     }
 
     /// What steps are given.
     #[inline(always)]
     pub const fn context(self) -> *mut __sk_buff {
-        self.0
+        self.skb
+    }
+
+    /// Whether a packet socket sends it. Asked of every packet of the host: a few instructions, and no call.
+    #[inline(always)]
+    pub fn is_frame(self) -> bool {
+        const AF_PACKET: u32 = 17;
+        // SAFETY: members that the verifier lets programs of this kind read, the second of a socket that is not null.
+        unsafe {
+            let sk = (*self.skb).__bindgen_anon_2.sk;
+            !sk.is_null() && (*sk).family == AF_PACKET
+        }
     }
 
     /// Bytes from the IP header on, as many as there are in the whole packet.
     #[inline(always)]
     pub fn len(self) -> u32 {
         // SAFETY: a member that the verifier lets programs of this kind read.
-        unsafe { (*self.0).len }
+        unsafe { (*self.skb).len }
     }
 
     /// The socket; `None` for a packet that no full socket sends.
     #[inline(always)]
     pub fn socket(self) -> Option<Sock> {
         // SAFETY: as above; the verifier makes us ask whether it is null.
-        let sk = unsafe { (*self.0).__bindgen_anon_2.sk };
+        let sk = unsafe { (*self.skb).__bindgen_anon_2.sk };
         if sk.is_null() {
             return None;
         }
@@ -83,21 +109,38 @@ impl Packet {
     #[inline(always)]
     pub fn cookie(self) -> u64 {
         // SAFETY: the context itself is what the helper wants.
-        unsafe { bpf_get_socket_cookie(self.0.cast()) }
+        unsafe { bpf_get_socket_cookie(self.skb.cast()) }
     }
 
     /// cgroup v2 id of the socket's owner.
     #[inline(always)]
     pub fn cgroup(self) -> u64 {
         // SAFETY: as above.
-        unsafe { bpf_skb_cgroup_id(self.0) }
+        unsafe { bpf_skb_cgroup_id(self.skb) }
     }
 
     /// The same of the cgroup above it at `level`, from the root (0) down; 0 if there is none.
     #[inline(always)]
     pub fn ancestor(self, level: i32) -> u64 {
         // SAFETY: as above.
-        unsafe { bpf_skb_ancestor_cgroup_id(self.0, level) }
+        unsafe { bpf_skb_ancestor_cgroup_id(self.skb, level) }
+    }
+
+    /// Asks `hit` for the id of each cgroup above the socket's and its own, from the root down; true once `hit` is.
+    #[inline(always)]
+    pub fn any_cgroup(self, mut hit: impl FnMut(u64) -> bool) -> bool {
+        let mut level = 0;
+        while level < CGROUP_DEPTH as i32 {
+            let id = self.ancestor(level);
+            level += 1;
+            if id == 0 {
+                break;
+            }
+            if hit(id) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Source address, words in network byte order; an IPv4 address is the first, the rest 0.
@@ -119,7 +162,7 @@ impl Packet {
     #[inline(always)]
     pub fn uid(self) -> u32 {
         // SAFETY: as above.
-        unsafe { bpf_get_socket_uid(self.0) }
+        unsafe { bpf_get_socket_uid(self.skb) }
     }
 
     /// Copies `n` bytes at `at` to the front of `out`.
@@ -129,8 +172,25 @@ impl Packet {
         if !check_bounds_signed(i64::from(n), 1, N as i64) {
             return false;
         }
-        // SAFETY: `out` has room for `n`; the helper checks the source.
-        unsafe { bpf_skb_load_bytes(self.0.cast(), at, out.as_mut_ptr().cast(), n) == 0 }
+        // SAFETY: `out` has room for `n`.
+        unsafe { self.load(at, out.as_mut_ptr().cast(), n) }
+    }
+
+    /// # Safety
+    /// At `out` there must be room for `n` bytes; when this is true all are written.
+    #[inline(always)]
+    unsafe fn load(self, at: u32, out: *mut core::ffi::c_void, n: u32) -> bool {
+        /// `BPF_HDR_START_NET`
+        const START_NETWORK: u32 = 1;
+        // SAFETY: the caller answers for `out`; the helpers check the source.
+        let rc = unsafe {
+            if self.at & NETWORK == 0 {
+                bpf_skb_load_bytes(self.skb.cast(), self.at.wrapping_add(at), out, n)
+            } else {
+                bpf_skb_load_bytes_relative(self.skb.cast(), at, out, n, START_NETWORK)
+            }
+        };
+        rc == 0
     }
 }
 
@@ -138,10 +198,10 @@ impl Bytes for Packet {
     #[inline(always)]
     fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         let mut out = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: `out` is `N` bytes; the helper checks the source.
-        let rc = unsafe { bpf_skb_load_bytes(self.0.cast(), at as u32, out.as_mut_ptr().cast(), N as u32) };
-        // SAFETY: the helper has written all of them.
-        if rc == 0 { Some(unsafe { out.assume_init() }) } else { None }
+        // SAFETY: `out` is `N` bytes.
+        let there = unsafe { self.load(at as u32, out.as_mut_ptr().cast(), N as u32) };
+        // SAFETY: all of them are written.
+        if there { Some(unsafe { out.assume_init() }) } else { None }
     }
 }
 

@@ -157,15 +157,15 @@ fn denied_connect(guard: &mut Guard, cgroup: &Cgroup, peers: &Peers) -> Result<(
 impl Findings {
     /// Whether the guard says that what closes this route is in force; if not, why not.
     fn in_force(&self, closer: Closer) -> Result<(), String> {
-        let egress = || {
+        let attached = |name: &str| {
             let hooks = self.status["hooks"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let named = |hook: &&Value| hook["name"].as_str().is_some_and(|name| name.contains("egress"));
-            match hooks.iter().find(named) {
+            match hooks.iter().find(|hook| hook["name"] == name) {
                 Some(hook) if hook["state"] == "attached" => Ok(()),
-                Some(hook) => Err(format!("the egress hook is not there: {}", hook["why"])),
-                None => Err("needs a hook on outgoing packets".to_owned()),
+                Some(hook) => Err(format!("the {name} hook is not there: {}", hook["why"])),
+                None => Err(format!("needs the hook {name}")),
             }
         };
+        let egress = || attached("egress");
         match closer {
             Closer::Connect => Ok(()),
             Closer::Egress | Closer::Payload => egress(),
@@ -173,6 +173,7 @@ impl Findings {
                 Err("names are accepted and checked, and not yet in force".to_owned())
             }
             Closer::Names => egress(),
+            Closer::Frames => attached("frame"),
             Closer::Nothing(why) => Err(why.to_owned()),
         }
     }
@@ -197,6 +198,10 @@ fn judge(route: Route, ip: IpAddr) -> Result<Done> {
     }
     match findings.in_force(route.closer()) {
         Ok(()) if route.closer() == Closer::Connect => ensure!(under.is_denied(), "under the guard: {under}"),
+        // The errno of every frame that does not leave.
+        Ok(()) if route.closer() == Closer::Frames => {
+            ensure!(*under == Attempt::Refused(libc::ENOBUFS), "under the guard: {under}");
+        }
         Ok(()) => ensure!(under.is_stopped(), "under the guard, whose hook is in force: {under}"),
         Err(why) => ensure!(*under == Attempt::Through, "under the guard: {under}, although: {why}"),
     }

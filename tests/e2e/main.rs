@@ -14,6 +14,7 @@ mod doctor;
 mod exec_stop;
 mod feeds;
 mod flood;
+mod frames;
 mod hostile_names;
 mod identification;
 mod isolate;
@@ -70,6 +71,7 @@ fn further_cases() -> Vec<Trial> {
     [
         policy_swap::cases(),
         crash::cases(),
+        frames::cases(),
         bad_input::cases(),
         feeds::cases(),
         commands::cases(),

@@ -22,6 +22,8 @@ byte_enum! {
 
 /// The true name is in an encrypted ClientHello.
 pub const ENCRYPTED_HELLO: u8 = 1;
+/// A packet socket handed it to the interface as a frame.
+pub const FRAME: u8 = 2;
 
 /// A record of [`super::record::Kind::Packet`]. 408 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -51,7 +53,7 @@ pub struct Packet {
     pub dialect: u8,
     /// [`crate::parse::stratum::Role`], 0 if none.
     pub role: u8,
-    /// [`ENCRYPTED_HELLO`]
+    /// [`ENCRYPTED_HELLO`], [`FRAME`]
     pub flags: u8,
     #[doc(hidden)]
     pub pad: u8,

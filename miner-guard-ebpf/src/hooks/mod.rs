@@ -4,6 +4,7 @@ pub mod connect;
 pub mod egress;
 pub mod exec;
 pub mod fpu;
+pub mod frame;
 pub mod ingress;
 pub mod isolated;
 pub mod sample;

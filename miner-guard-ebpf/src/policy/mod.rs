@@ -26,7 +26,7 @@ use miner_guard_common::{
     table::{self, Blocks, Destination, Details, Header, Listed},
 };
 
-use crate::verdict::Decision;
+use crate::{packet::Packet, verdict::Decision};
 use questions::NoPolicy;
 
 /// The values are arrays, and not [`Block`]s, in the map's BTF: 5.15 to 6.2 take a new generation, which is made without
@@ -250,7 +250,17 @@ extern "C" fn mg_file(reason: u64, stops: u64) -> u64 {
 /// Whether the guard answers for the current task.
 #[inline(always)]
 pub fn in_scope() -> bool {
+    scope() == 0 || questions::in_cgroup(scope())
+}
+
+/// The same for what a socket sends.
+#[inline(always)]
+pub fn has_in_scope(packet: Packet) -> bool {
+    scope() == 0 || packet.any_cgroup(|id| id == scope())
+}
+
+#[inline(always)]
+fn scope() -> u64 {
     // SAFETY: a read of our own static; volatile because the loader replaces it after compilation.
-    let scope = unsafe { core::ptr::read_volatile(&raw const SCOPE) };
-    scope == 0 || questions::in_cgroup(scope)
+    unsafe { core::ptr::read_volatile(&raw const SCOPE) }
 }

@@ -10,7 +10,7 @@ use miner_guard_common::{
 };
 
 use super::{Generation, Stamp, questions};
-use crate::{packet::Packet, sockets, task, verdict::packed};
+use crate::{packet::Packet, sockets, verdict::packed};
 
 /// No decision: the owner, who may be exempt, is not known. The packet passes, and the next one is asked again.
 pub const UNSURE: u64 = 1 << 63;
@@ -74,18 +74,8 @@ pub fn decide(packet: Packet, listed: Listed) -> u64 {
 fn owner_exempt(packet: Packet) -> Option<bool> {
     let state = packet.socket().and_then(|sk| sockets::state(packet, sk))?;
     let state = state.get();
-    if questions::has(Class::Cgroup) {
-        let mut level = 0;
-        while level < task::CGROUP_DEPTH as i32 {
-            let id = packet.ancestor(level);
-            level += 1;
-            if id == 0 {
-                break;
-            }
-            if questions::exempt_cgroup(id) {
-                return Some(true);
-            }
-        }
+    if questions::has(Class::Cgroup) && packet.any_cgroup(questions::exempt_cgroup) {
+        return Some(true);
     }
     if state.flags & EXEMPT_OWNER != 0 || questions::has(Class::Uid) && questions::exempt_user(state.uid) {
         return Some(true);

@@ -194,7 +194,7 @@ pub struct HookState {
     pub name: String,
     /// Whether it works.
     pub state: Attachment,
-    /// Why it is not attached, and what is lost without it.
+    /// Why it is not attached, and what is lost without it; of one that hangs on many things, on how many.
     pub why: Option<String>,
 }
 

@@ -274,6 +274,7 @@ pub fn explain_question(
 fn hook(hook: &crate::kernel::hooks::Hook, state: &State) -> HookState {
     let (state, why) = match state {
         State::Attached => (Attachment::Attached, None),
+        State::AttachedTo(what) => (Attachment::Attached, Some(what.clone())),
         State::Unavailable(why) => (Attachment::Unavailable, Some(format!("{why}; {}", hook.without))),
     };
     HookState { name: hook.name.into(), state, why }

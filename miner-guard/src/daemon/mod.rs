@@ -4,13 +4,14 @@
 //! running programs and [`answers`] at what name servers say, on threads of their own; [`learned`] keeps what names and
 //! miners led to, [`isolate`] which cgroups are confined; [`closing`] ends connections that are open to what is denied;
 //! [`control`] answers the API; [`cases`] joins evidence, [`respond`] does what is due. The loop alone owns
-//! the kernel tables.
+//! the kernel tables; [`following`] hangs hooks on network interfaces that come.
 
 mod answers;
 mod cases;
 mod closing;
 mod control;
 mod feeds;
+mod following;
 mod found;
 mod inspect;
 mod isolate;
@@ -126,6 +127,8 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
         // As above.
         let _ = found.send(f);
     })?;
+    let (interfaces, mut followed) = mpsc::unbounded_channel();
+    guard.follow_interfaces(move |state| interfaces.send(state).is_ok())?;
     let (hear, mut answers) = mpsc::channel(64);
     // The reading thread waits while too many wait here; the kernel counts what it loses meanwhile.
     guard.listen(move |led| hear.blocking_send(led).is_ok());
@@ -183,6 +186,7 @@ async fn serve(options: RunOptions) -> Result<(), DaemonError> {
                 guard.led(&led);
                 guard.flush();
             }
+            Some(state) = followed.recv() => guard.hangs_on(state),
             Some(swept) = swept.recv() => {
                 guard.swept(swept);
                 guard.flush();

@@ -21,6 +21,7 @@ use super::{
     answers::{self, Answered, SharedPolicy},
     closing::Closer,
     feeds::{Feeds, News},
+    following::Following,
     found,
     inspect::{Inspected, Inspectors, SharedRules},
     isolate::Isolations,
@@ -41,6 +42,7 @@ use crate::{
         KernelError,
         canary::{self, file_id},
         cgroup::{Guarded, Scratch},
+        frames::Frames,
         hooks::Hook,
         load,
         pins::{Instance, Lock, Pins},
@@ -81,6 +83,9 @@ pub struct Guard {
     /// Until its thread takes it.
     pub(super) runtime: Option<Runtime>,
     pub(super) watching: Option<Watch>,
+    /// Until its thread takes it.
+    pub(super) frames: Option<Frames>,
+    pub(super) following: Option<Following>,
     pub(super) learner: Learner,
     pub(super) closer: Closer,
     pub(super) isolated: Isolations,
@@ -132,7 +137,7 @@ impl Guard {
         let responder =
             Responder::start().map_err(|e| DaemonError::Io("starting the responding thread", e))?;
 
-        let load::Attached { hooks, runtime } = programs.attach(&preflight, &instance, &guarded)?;
+        let load::Attached { hooks, runtime, frames } = programs.attach(&preflight, &instance, &guarded)?;
         let proof = canary::prove(&mut tables, &scratch)?;
         if let (Some(why), Mode::Enforce) = (proof.failure(), mode) {
             return Err(DaemonError::NotProven(why.to_owned()));
@@ -167,6 +172,8 @@ impl Guard {
             feeds: Feeds::new(&options.state_dir, feed_news),
             runtime,
             watching: None,
+            frames,
+            following: None,
             learner,
             closer,
             isolated,
@@ -239,8 +246,9 @@ impl Guard {
 
     /// Ends the guard in order.
     pub(super) fn stop(mut self) -> Result<(), DaemonError> {
-        // No more findings.
+        // No more findings, and nothing more is hung on anything.
         self.watching = None;
+        self.following = None;
         let unload = unload_at_stop(self.policy.settings.on_stop);
         let what = if unload {
             "stopped: the programs are unloaded, nothing is checked any more".to_owned()
@@ -292,11 +300,8 @@ impl Guard {
     }
 
     fn tell_started(&mut self) {
-        let missing = self.hooks.iter().filter_map(|(h, s)| match s {
-            load::State::Attached => None,
-            load::State::Unavailable(why) => {
-                Some(format!("hook {} is not attached ({}): {why}", h.name, h.without))
-            }
+        let missing = self.hooks.iter().filter_map(|(h, s)| {
+            Some(format!("hook {} is not attached ({}): {}", h.name, h.without, s.why_not()?))
         });
         let mut evidence: Vec<String> = missing.collect();
         for half in [&self.proof.connect, &self.proof.exec] {

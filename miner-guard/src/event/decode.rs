@@ -7,7 +7,7 @@ use miner_guard_common::abi::{
     connect::{Connect, Op},
     exec::{self, Exec},
     file::FileId,
-    packet::{ENCRYPTED_HELLO, Packet, Subject},
+    packet::{ENCRYPTED_HELLO, FRAME, Packet, Subject},
     record::{Head, Kind},
     verdict::{Mode, Reason, Verdict},
 };
@@ -153,6 +153,8 @@ pub struct PacketRecord {
     pub spoken: Option<(Dialect, Role)>,
     /// The true server name is encrypted.
     pub encrypted: bool,
+    /// A packet socket handed it to the interface.
+    pub frame: bool,
     /// The name that was asked for. Hostile.
     pub name: Vec<u8>,
 }
@@ -303,6 +305,7 @@ fn packet(p: &Packet) -> Result<PacketRecord, DecodeError> {
         subject: Subject::from_byte(p.subject).ok_or_else(|| bad("subject", p.subject))?,
         spoken,
         encrypted: p.flags & ENCRYPTED_HELLO != 0,
+        frame: p.flags & FRAME != 0,
         name: used(&p.name, p.name_len.into(), "name_len")?.to_vec(),
     })
 }

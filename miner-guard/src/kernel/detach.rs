@@ -5,7 +5,7 @@
 
 use std::{
     ffi::CString,
-    io,
+    fs, io,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -36,15 +36,28 @@ struct LinkDetach {
 /// # Errors
 /// Of the kernel's: EOPNOTSUPP for links of tracepoints and LSM hooks, which end with their last reference.
 pub(super) fn link(path: &Path) -> io::Result<()> {
+    let link = open(path)?;
+    let detach = LinkDetach { link_fd: link.as_raw_fd().cast_unsigned() };
+    // SAFETY: the attribute holds no pointer.
+    unsafe { bpf(BPF_LINK_DETACH, &detach) }.map(drop)
+}
+
+/// Whether the link that is pinned at `path` is one of an interface that is still there, in whatever network namespace.
+pub(super) fn hangs_on_an_interface(path: &Path) -> bool {
+    let about =
+        open(path).and_then(|link| fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd())));
+    let index =
+        |text: String| text.lines().find_map(|l| l.strip_prefix("ifindex:")?.trim().parse::<u32>().ok());
+    about.ok().and_then(index).is_some_and(|index| index != 0)
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let get = ObjGet { pathname: name.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
     // SAFETY: the kernel reads the name, which is NUL-terminated and outlives the call.
     let fd = unsafe { bpf(BPF_OBJ_GET, &get) }?;
     // SAFETY: the descriptor is new, open and owned by nobody else.
-    let link = unsafe { OwnedFd::from_raw_fd(fd) };
-    let detach = LinkDetach { link_fd: link.as_raw_fd().cast_unsigned() };
-    // SAFETY: the attribute holds no pointer.
-    unsafe { bpf(BPF_LINK_DETACH, &detach) }.map(drop)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// bpf(2).

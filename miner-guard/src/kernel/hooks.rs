@@ -12,6 +12,8 @@ pub enum Object {
     Egress,
     /// Packets from name servers.
     Answers,
+    /// What leaves by network interfaces.
+    Frames,
     /// LSM hooks: only where `bpf` is an active LSM.
     Lsm,
     /// What is hung on isolated cgroups.
@@ -36,6 +38,8 @@ pub enum Place {
     Egress,
     /// The guarded cgroup, for packets that arrive.
     Ingress,
+    /// Every interface of this network namespace, for packets that leave by it. The hook's is the program for Ethernet.
+    Interfaces,
     /// A raw tracepoint, host-wide.
     RawTracepoint(&'static str),
     /// The same, and the verifier knows the types of its arguments, host-wide. Not pinned.
@@ -120,6 +124,14 @@ pub const HOOKS: &[Hook] = &[
         place: Place::Ingress,
         required: false,
         without: "no address is learned from the answers to denied names",
+    },
+    Hook {
+        name: "frame",
+        program: "mg_frame",
+        object: Object::Frames,
+        place: Place::Interfaces,
+        required: false,
+        without: "frames of packet sockets (AF_PACKET, which need CAP_NET_RAW) are not checked",
     },
     Hook {
         name: "lsm-exec",

@@ -13,6 +13,7 @@ use aya::{
 use super::{
     KernelError, btf,
     cgroup::Guarded,
+    frames::Frames,
     hooks::{HOOKS, Hook, Object, Place},
     pins::Instance,
     preflight::Preflight,
@@ -23,11 +24,12 @@ use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
 /// Loaded when the first cgroup is isolated.
 const ISOLATE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-isolate"));
-const OBJECTS: [(Object, &[u8]); 6] = [
+const OBJECTS: [(Object, &[u8]); 7] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
     (Object::Egress, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-egress"))),
     (Object::Exec, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-exec"))),
     (Object::Answers, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-answers"))),
+    (Object::Frames, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-frames"))),
     (Object::Lsm, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-lsm"))),
     (Object::Runtime, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-runtime"))),
 ];
@@ -37,8 +39,21 @@ const OBJECTS: [(Object, &[u8]); 6] = [
 pub enum State {
     /// It runs.
     Attached,
+    /// It runs where this says.
+    AttachedTo(String),
     /// It cannot run here, and why.
     Unavailable(String),
+}
+
+impl State {
+    /// Why it cannot run, if it cannot.
+    #[must_use]
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Attached | Self::AttachedTo(_) => None,
+            Self::Unavailable(why) => Some(why),
+        }
+    }
 }
 
 /// Programs in the kernel that are not attached yet: the first policy can be published before the first question
@@ -56,6 +71,8 @@ pub struct Attached {
     pub hooks: Vec<(&'static Hook, State)>,
     /// `None` where nothing of it can run.
     pub runtime: Option<Runtime>,
+    /// The same.
+    pub frames: Option<Frames>,
 }
 
 /// Loads every object that this kernel can run. All share the maps pinned in `instance`.
@@ -133,6 +150,15 @@ impl Loaded {
             self.states.extend(states);
             runtime
         });
+        let frames = self.objects.iter().position(|(o, _)| *o == Object::Frames);
+        let frames = frames.map(|at| Frames::attach(self.objects.swap_remove(at).1, instance));
+        if let (Some(hook), Some(done)) = (HOOKS.iter().find(|h| h.object == Object::Frames), &frames) {
+            let state = match done {
+                Ok(frames) => frames.state(),
+                Err(e) => State::Unavailable(explained(e, preflight)),
+            };
+            self.states.push((hook, state));
+        }
         for hook in HOOKS {
             let Some((_, ebpf)) = self.objects.iter_mut().find(|(o, _)| *o == hook.object) else { continue };
             let link = attach(ebpf, hook, &guarded.dir);
@@ -145,7 +171,7 @@ impl Loaded {
         }
         // In the order of the table, whatever order they were found in.
         self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| r.name == h.name));
-        Ok(Attached { hooks: self.states, runtime })
+        Ok(Attached { hooks: self.states, runtime, frames: frames.and_then(Result::ok) })
     }
 }
 
@@ -205,8 +231,8 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
             let id = p.attach().map_err(refused)?;
             return Ok(p.take_link(id).map_err(refused)?.into());
         }
-        // Not pinned, hence not attached here.
-        Place::Clock | Place::TypedTracepoint(_) => return Err(missing()),
+        // Not pinned, or not once: attached elsewhere.
+        Place::Clock | Place::TypedTracepoint(_) | Place::Interfaces => return Err(missing()),
     };
     link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
 }

@@ -1,18 +1,22 @@
 //! What stays in the kernel when the daemon is gone.
 //!
-//! `<pin-dir>/v<ABI>/<instance>/{maps,links}/…`. A daemon that starts makes a new instance beside the one that
+//! `<pin-dir>/v<ABI>/<instance>/{maps,links,filters}/…`. A daemon that starts makes a new instance beside the one that
 //! enforces, and removes the old one only when its own hooks are attached: there is no moment without a guard.
 
 use std::{
     fs::{self, File},
     io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use miner_guard_common::abi::ABI;
 use rustix::fs::{FlockOperation, flock};
 
-use super::{KernelError, detach};
+use super::{
+    KernelError, detach,
+    frames::{self, Note},
+};
 
 /// The pin directory of all instances of this ABI.
 #[derive(Clone, Debug)]
@@ -138,6 +142,28 @@ impl Instance {
         Ok(entries(&self.dir.join("links"))?.into_iter().filter_map(name).collect())
     }
 
+    /// Notes of filters on network interfaces, which no link ends.
+    pub(super) fn filters(&self) -> PathBuf {
+        self.dir.join("filters")
+    }
+
+    pub(super) fn notes(&self) -> Result<Vec<Note>, KernelError> {
+        let all = entries(&self.filters())?;
+        Ok(all.iter().filter_map(|p| Note::parse(p.file_name()?.to_str()?)).collect())
+    }
+
+    /// Whether another instance has the same note.
+    pub(super) fn others_noted(&self, note: &Note) -> bool {
+        let all = self.dir.parent().and_then(|d| entries(d).ok()).unwrap_or_default();
+        all.into_iter().any(|dir| dir != self.dir && Self { dir }.filters().join(note.name()).is_dir())
+    }
+
+    /// What the kernel numbers its filters by: another one for each pin directory and instance (FNV-1a), never 0.
+    pub(super) fn number_of_filters(&self) -> u32 {
+        let bytes = self.dir.as_os_str().as_bytes();
+        bytes.iter().fold(0x811c_9dc5_u32, |n, b| (n ^ u32::from(*b)).wrapping_mul(0x0100_0193)).max(1)
+    }
+
     /// Ends and unpins one link; whether there was one.
     pub fn unlink(&self, name: &str) -> Result<bool, KernelError> {
         let path = self.link(name);
@@ -151,9 +177,10 @@ impl Instance {
         }
     }
 
-    /// Ends and unpins everything, links first; returns the number of links. What hangs on a cgroup asks nobody any
+    /// Ends and unpins everything, links first; returns the number of hooks. What hangs on a cgroup asks nobody any
     /// more when this returns; a tracepoint or LSM hook follows within an RCU grace period, which is milliseconds.
     pub fn remove(&self) -> Result<usize, KernelError> {
+        let filters = frames::clear(self)?;
         let links = entries(&self.dir.join("links"))?;
         for path in &links {
             // Not every kind of link can be detached: without its pin it ends all the same.
@@ -164,7 +191,7 @@ impl Instance {
         for path in links.iter().chain(&entries(&self.dir.join("maps"))?) {
             fs::remove_file(path).map_err(|e| KernelError::io("removing", path, e))?;
         }
-        for dir in [self.dir.join("links"), self.dir.join("maps"), self.dir.clone()] {
+        for dir in [self.dir.join("links"), self.dir.join("maps"), self.filters(), self.dir.clone()] {
             match fs::remove_dir(&dir) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(KernelError::io("removing", &dir, e));
@@ -172,7 +199,11 @@ impl Instance {
                 _ => {}
             }
         }
-        Ok(links.len())
+        // What hangs on every interface is one hook.
+        let is_frame =
+            |p: &&PathBuf| p.file_name().is_some_and(|n| n.as_bytes().starts_with(frames::LINK.as_bytes()));
+        let frames = links.iter().filter(is_frame).count();
+        Ok(links.len() - frames + usize::from(frames + filters > 0))
     }
 
     fn number(&self) -> Option<u64> {

@@ -72,7 +72,12 @@ impl Preflight {
     /// Whether the hook can run here; if not, why not.
     pub fn can_run(&self, hook: &Hook) -> Result<(), String> {
         match hook.object {
-            Object::Net | Object::Egress | Object::Exec | Object::Answers | Object::Isolate => Ok(()),
+            Object::Net
+            | Object::Egress
+            | Object::Exec
+            | Object::Answers
+            | Object::Frames
+            | Object::Isolate => Ok(()),
             Object::Runtime if std::env::consts::ARCH != "x86_64" => {
                 Err(format!("only code of x86-64 is understood, and this is {}", std::env::consts::ARCH))
             }

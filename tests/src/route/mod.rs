@@ -23,6 +23,7 @@ use std::{
 pub use attempt::Attempt;
 pub use content::{NAME, OPENING, client_hello};
 pub use process::{Started, serve};
+pub use raw::INTERFACE;
 
 /// What closes a route, where the guard has it. This is the table of what must be stopped: a route whose closer is in
 /// force must be, and one whose closer is not there must not, or the coverage table would not be true.
@@ -36,6 +37,8 @@ pub enum Closer {
     Names,
     /// The same, once it reads what is said.
     Payload,
+    /// The hook on what leaves by an interface.
+    Frames,
     /// Nothing; why.
     Nothing(&'static str),
 }
@@ -75,7 +78,7 @@ macro_rules! routes {
     };
 }
 
-use Closer::{Connect, Egress, Names, Nothing, Payload};
+use Closer::{Connect, Egress, Frames, Names, Nothing, Payload};
 
 routes! {
     Tcp => "tcp", "TCP connect", Connect, tcp::connect;
@@ -103,7 +106,11 @@ routes! {
     UdpBefore => "udp_connected_before", "UDP connected before the guard came", Egress, held::udp;
     PassedBefore => "passed_connected_before", "TCP connected before, then passed over a unix socket", Egress, held::passed;
     MovedBefore => "moved_connected_before", "TCP connected before, then moved to another cgroup", Egress, held::moved;
-    Frame => "af_packet", "AF_PACKET frame (CAP_NET_RAW)", Nothing("passes every hook below the socket layer; needs CAP_NET_RAW"), raw::frame;
+    Frame => "af_packet", "AF_PACKET frame (CAP_NET_RAW)", Frames, raw::frame;
+    FrameWhole => "af_packet_raw", "AF_PACKET frame with its own Ethernet header (CAP_NET_RAW)", Frames, raw::whole_frame;
+    FrameTagged => "af_packet_vlan", "AF_PACKET frame with a VLAN tag and a false protocol (CAP_NET_RAW)", Frames, raw::tagged_frame;
+    FramePastQueue => "af_packet_bypass", "AF_PACKET frame, `PACKET_QDISC_BYPASS` (CAP_NET_RAW)", Nothing("leaves out the queue of the interface, where the hook is; needs CAP_NET_RAW"), raw::frame_past_the_queue;
+    FrameElsewhere => "af_packet_elsewhere", "AF_PACKET frame in another network namespace (CAP_NET_RAW there)", Nothing("the hook is on interfaces of the guard's own network namespace; needs CAP_NET_RAW"), raw::frame_elsewhere;
     DnsUdp => "dns_udp", "DNS question by UDP", Names, content::dns_udp;
     DnsTcp => "dns_tcp", "DNS question by TCP", Names, content::dns_tcp;
     DnsMixedCase => "dns_0x20", "DNS question in mixed case (0x20)", Names, content::dns_mixed_case;

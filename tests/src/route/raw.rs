@@ -33,23 +33,75 @@ pub fn v6(to: SocketAddr) -> io::Result<()> {
     sys::send_to(&socket, &datagram(to.port()), 0, SocketAddr::new(to.ip(), 0)).map(drop)
 }
 
-/// A whole frame, handed to the interface: through when it was seen there.
+/// The interface that frames are sent by, if the test has made it; else `lo`.
+pub const INTERFACE: &str = "mg-e2e0";
+const VLAN: u16 = 0x8100;
+
+/// A packet, handed to the interface; the kernel writes the Ethernet header.
 pub fn frame(to: SocketAddr) -> io::Result<()> {
-    let (protocol, packet) = match to.ip() {
-        IpAddr::V4(ip) => (libc::ETH_P_IP, v4_packet(ip, to.port())),
-        IpAddr::V6(ip) => (libc::ETH_P_IPV6, v6_packet(ip, to.port())),
-    };
-    let wire = (protocol as u16).to_be();
-    let watch = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, wire.into())
+    let (kind, packet) = packet(to);
+    send_frame(libc::SOCK_DGRAM, kind, &packet, false)
+}
+
+/// A whole frame.
+pub fn whole_frame(to: SocketAddr) -> io::Result<()> {
+    let (kind, packet) = packet(to);
+    send_frame(libc::SOCK_RAW, kind, &ethernet(&[kind], &packet), false)
+}
+
+/// The same with a VLAN tag, and the kernel is told that it is something else.
+pub fn tagged_frame(to: SocketAddr) -> io::Result<()> {
+    let (kind, packet) = packet(to);
+    send_frame(libc::SOCK_RAW, libc::ETH_P_ARP as u16, &ethernet(&[VLAN, 7, kind], &packet), false)
+}
+
+/// The same, and it is to leave the interface's queue out.
+pub fn frame_past_the_queue(to: SocketAddr) -> io::Result<()> {
+    let (kind, packet) = packet(to);
+    send_frame(libc::SOCK_DGRAM, kind, &packet, true)
+}
+
+/// From a network namespace that the guard is not in.
+pub fn frame_elsewhere(to: SocketAddr) -> io::Result<()> {
+    sys::unshare(libc::CLONE_NEWNET).map_err(|error| unavailable("no network namespaces", &error))?;
+    sys::net::loopback_up()?;
+    frame(to)
+}
+
+fn packet(to: SocketAddr) -> (u16, Vec<u8>) {
+    match to.ip() {
+        IpAddr::V4(ip) => (libc::ETH_P_IP as u16, v4_packet(ip, to.port())),
+        IpAddr::V6(ip) => (libc::ETH_P_IPV6 as u16, v6_packet(ip, to.port())),
+    }
+}
+
+/// Two addresses that mean nobody, these types and tags, and the packet.
+fn ethernet(kinds: &[u16], packet: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; 12];
+    out.extend(kinds.iter().flat_map(|kind| kind.to_be_bytes()));
+    out.extend(packet);
+    out
+}
+
+/// Through when it was seen to leave.
+fn send_frame(kind: libc::c_int, protocol: u16, frame: &[u8], past_the_queue: bool) -> io::Result<()> {
+    /// linux/if_packet.h
+    const PACKET_QDISC_BYPASS: libc::c_int = 20;
+    let everything = libc::c_int::from((libc::ETH_P_ALL as u16).to_be());
+    let watch = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, everything)
         .map_err(|error| unavailable("no packet sockets", &error))?;
-    let socket = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?;
+    let socket = sys::socket(libc::AF_PACKET, kind, 0)?;
+    if past_the_queue {
+        sys::set_option(&socket, libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1)?;
+    }
     // SAFETY: sockaddr_ll is plain data for which all zeroes is a value.
     let mut interface: libc::sockaddr_ll = unsafe { mem::zeroed() };
     interface.sll_family = libc::AF_PACKET as libc::c_ushort;
-    interface.sll_protocol = wire;
-    interface.sll_ifindex = sys::net::loopback_index().cast_signed();
+    interface.sll_protocol = protocol.to_be();
+    let index = sys::interface::index(INTERFACE).unwrap_or_else(sys::net::loopback_index);
+    interface.sll_ifindex = index.cast_signed();
     interface.sll_halen = 6;
-    sys::send_to(&socket, &packet, 0, interface)?;
+    sys::send_to(&socket, frame, 0, interface)?;
     let mut buffer = [0; 2048];
     loop {
         let len = sys::net::receive_some(&watch, &mut buffer)?;

@@ -1,5 +1,6 @@
 //! Thin and safe doors to the system calls that std does not have.
 
+pub mod interface;
 pub mod net;
 
 use std::{

@@ -44,9 +44,9 @@ pub fn choose(names: &[String]) -> Result<Vec<&'static Kernel>> {
         .collect()
 }
 
-/// Modules that the guard makes use of, and every distribution has: the socket diagnosis, in the order in
-/// which they are to be loaded.
-const MODULES: [&str; 2] = ["inet_diag", "tcp_diag"];
+/// Modules that the guard or its tests make use of, and every distribution has: the socket diagnosis, what filters hang on
+/// before 6.6, and interfaces to send by; in the order in which they are to be loaded.
+const MODULES: [&str; 5] = ["inet_diag", "tcp_diag", "sch_ingress", "cls_bpf", "veth"];
 
 /// A kernel in the cache.
 pub struct Fetched {
@@ -62,9 +62,10 @@ impl Fetched {
         Self { image: place.join("vmlinuz"), modules: place.join("modules") }
     }
 
-    /// An image alone is what earlier versions of this program left.
+    /// An image alone, or with fewer modules, is what earlier versions of this program left.
     fn is_whole(&self) -> bool {
-        self.image.is_file() && self.modules.is_dir()
+        let modules = fs::read_dir(&self.modules).map_or(0, Iterator::count);
+        self.image.is_file() && modules == MODULES.len()
     }
 }
 

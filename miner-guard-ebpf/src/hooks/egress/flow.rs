@@ -36,6 +36,12 @@ impl Flow {
     /// `None` for what is no IP packet.
     #[inline(always)]
     pub fn read(packet: Packet) -> Option<Self> {
+        Self::with(packet, || step::transport(packet.context()))
+    }
+
+    /// The same; `transport` finds what follows an IPv6 header.
+    #[inline(always)]
+    pub fn with(packet: Packet, transport: impl FnOnce() -> Transport) -> Option<Self> {
         let start = packet.array(0)?;
         let (v6, to) = ip::destination(&packet, &start)?;
         let (high, low) = halves(v6, &to);
@@ -51,7 +57,7 @@ impl Flow {
             len: 0,
         };
         // What cannot be read further still goes somewhere.
-        let transport = if v6 { step::transport(packet.context()) } else { Transport::of(&ip::v4(&start)) };
+        let transport = if v6 { transport() } else { Transport::of(&ip::v4(&start)) };
         flow.protocol = transport.protocol();
         if transport.at() != 0 {
             flow.read_transport(packet, transport);

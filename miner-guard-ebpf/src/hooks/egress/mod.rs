@@ -11,15 +11,15 @@
 //! What would multiply in the verifier stands apart in [`step`]. Fails open for what cannot be read (counted), closed
 //! for what is denied.
 
-mod flow;
+pub mod flow;
 pub mod isolated;
 mod judge;
-mod owner;
+pub mod owner;
 mod question;
 mod said;
 pub mod step;
 mod stream;
-mod tell;
+pub mod tell;
 
 use aya_ebpf::programs::SkBuffContext;
 use miner_guard_common::{

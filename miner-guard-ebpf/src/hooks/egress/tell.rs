@@ -17,11 +17,23 @@ const AF_INET6: u16 = 10;
 /// Sends it, if its process has not sent too many already.
 #[inline(always)]
 pub fn send(packet: Packet, decision: Option<Decision>, subject: u8) {
+    send_with(packet, decision, subject, 0, || Flow::read(packet));
+}
+
+/// The same with these flags; `flow` says from where to where the packet goes.
+#[inline(always)]
+pub fn send_with(
+    packet: Packet,
+    decision: Option<Decision>,
+    subject: u8,
+    flags: u8,
+    flow: impl FnOnce() -> Option<Flow>,
+) {
     let Some(d) = decision else { return };
     let Some(sk) = packet.socket() else { return };
     let Some(state) = sockets::state(packet, sk) else { return };
     let state = state.get();
-    let Some(flow) = Flow::read(packet) else { return };
+    let Some(flow) = flow() else { return };
     // Packets whose process is not known are counted together with those of the same cgroup.
     let flood = if state.pid != 0 { state.pid } else { state.cgroup as u32 | 1 << 31 };
     let Some(suppressed) = emit::admit_as(flood, Kind::Packet) else { return };
@@ -43,7 +55,7 @@ pub fn send(packet: Packet, decision: Option<Decision>, subject: u8) {
             Some(f) if subject == Subject::Protocol as u8 => (f.dialect as u8, f.role as u8),
             _ => (0, 0),
         };
-        r.flags = if state.hello.is_encrypted() { ENCRYPTED_HELLO } else { 0 };
+        r.flags = flags | if state.hello.is_encrypted() { ENCRYPTED_HELLO } else { 0 };
         (r.pad, r.pad2) = (0, 0);
         r.name_len = 0;
         if subject == Subject::DnsQuestion as u8 || subject == Subject::ServerName as u8 {

@@ -91,6 +91,7 @@ fn diagnose(global: &Global, preflight: Preflight, states: trial::States, proof:
 fn hook_state(name: &str, without: &str, state: State) -> HookState {
     let (state, why) = match state {
         State::Attached => (Attachment::Attached, None),
+        State::AttachedTo(what) => (Attachment::Attached, Some(what)),
         State::Unavailable(why) => (Attachment::Unavailable, Some(format!("{without}: {why}"))),
     };
     HookState { name: name.to_owned(), state, why }

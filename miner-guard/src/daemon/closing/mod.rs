@@ -76,7 +76,7 @@ impl Guard {
 
     /// Resets a connection of which the egress hook has dropped a packet: its program would wait for an answer for minutes.
     pub(super) fn reset(&mut self, cut: &PacketRecord) {
-        if !cut.head.enforced || cut.head.mode != Mode::Enforce || cut.protocol != sockets::TCP {
+        if !cut.head.enforced || cut.head.mode != Mode::Enforce || cut.protocol != sockets::TCP || cut.frame {
             return;
         }
         let id = SocketId {

@@ -121,6 +121,7 @@ impl Event {
             indicator_class: rule.as_ref().and_then(|r| r.class).filter(|_| verdict != Verdict::Allow),
             op: Some(match record {
                 Record::Connect(c) => c.op.name(),
+                Record::Packet(p) if p.frame => "frame",
                 Record::Packet(_) => "egress",
                 Record::Exec(_) => "exec",
             }),
@@ -265,6 +266,9 @@ fn packet_evidence(p: &PacketRecord) -> Option<String> {
             Some(format!("its TLS ClientHello encrypts the server name, {NAMELESS_WHERE}"))
         }
         (Subject::NoServerName, _) => Some(format!("its TLS ClientHello names no server, {NAMELESS_WHERE}")),
+        _ if p.frame => {
+            Some("it was handed to an interface as a frame, past the socket hooks (AF_PACKET)".into())
+        }
         _ => None,
     }
 }

@@ -185,7 +185,7 @@ fn namespace_path(pid: Option<u32>) -> String {
 }
 
 /// Does something in the network namespace of a process: on a thread of its own, which ends with it.
-fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<T, SocketError> {
+pub(super) fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<T, SocketError> {
     let io = |what| move |e| SocketError::Io(what, e);
     let reading = "reading the network namespace";
     let Some(pid) = pid else { return Ok(what()) };
