@@ -1,7 +1,7 @@
 //! A frame of a packet socket is judged like any other packet, on every interface, and by nobody any more when the guard
 //! is gone.
 
-use std::{net::SocketAddr, thread, time::Instant};
+use std::{fs::File, net::SocketAddr, sync::mpsc, thread, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::Trial;
@@ -33,7 +33,7 @@ pub fn cases() -> Vec<Trial> {
             ("a_killed_guard_still_drops_frames_and_the_next_one_takes_all_away", killed),
         ],
     );
-    cases.push(case("an_interface_that_comes_later_is_covered", later));
+    cases.push(case("a_frame_by_an_interface_that_comes_later_is_dropped", later));
     cases
 }
 
@@ -173,7 +173,11 @@ fn in_a_new_namespace() -> Result<Done> {
     ensure!(attempt == DROPPED, "by an interface that came later: {attempt}");
     let attempt = frame(&cgroup, "127.66.66.67:3333")?;
     ensure!(attempt == Attempt::Through, "to where nobody minds: {attempt}");
-    interface::remove(INTERFACE)?;
+    if interface::has_link(INTERFACE)? {
+        moved(&cgroup)?;
+    } else {
+        interface::remove(INTERFACE)?;
+    }
     wait_until_covered(&post, before)?;
     let attempt = frame(&cgroup, "127.66.66.66:3333")?;
     ensure!(attempt == DROPPED, "by another one afterwards: {attempt}");
@@ -181,6 +185,26 @@ fn in_a_new_namespace() -> Result<Done> {
     post.unload()?;
     ensure!(!interface::has_hooks("lo")?, "something still hangs on lo");
     Ok(Done::Passed)
+}
+
+/// The interface goes into another network namespace, as those of containers do, and ends there.
+fn moved(cgroup: &Cgroup) -> Result<()> {
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        let there = scope.spawn(move || {
+            sys::unshare(libc::CLONE_NEWNET)?;
+            tell.send(File::open("/proc/thread-self/ns/net")?)?;
+            gone.recv()?;
+            interface::up(INTERFACE)?;
+            frame(cgroup, "127.66.66.66:3333")
+        });
+        interface::move_to(INTERFACE, &told.recv()?)?;
+        go.send(())?;
+        let attempt = there.join().map_err(|_| anyhow!("the thread panicked"))??;
+        ensure!(attempt == DROPPED, "by an interface that was moved: {attempt}");
+        Ok(())
+    })
 }
 
 /// On how many interfaces the guard says that the hook is.

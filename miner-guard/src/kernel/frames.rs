@@ -3,7 +3,11 @@
 //! From 6.6 on by a link (tcx), pinned like the other hooks' as `frame-<index>`. Before that by a filter of `clsact`, which
 //! no pin ends: a directory in the instance says where each one is, so that whoever removes the instance finds it.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 use aya::{
     Ebpf,
@@ -46,6 +50,8 @@ pub struct Frames {
     way: Option<Way>,
     /// By the interface's index: why not, if not.
     on: BTreeMap<u32, Option<String>>,
+    /// Those that are in another network namespace now.
+    gone: BTreeSet<u32>,
 }
 
 impl Frames {
@@ -58,7 +64,7 @@ impl Frames {
         // First, so that none that comes meanwhile is missed.
         let news = News::listen().map_err(unlisted)?;
         let instance = instance.clone();
-        let mut frames = Self { ebpf, instance, news, way: None, on: BTreeMap::new() };
+        let mut frames = Self { ebpf, instance, news, way: None, on: BTreeMap::new(), gone: BTreeSet::new() };
         frames.sync()?;
         let mut why = frames.on.values();
         match (frames.on.values().any(Option::is_none), why.next()) {
@@ -103,9 +109,12 @@ impl Frames {
         let now = interfaces::list().map_err(|e| KernelError::refused("listing network interfaces", e))?;
         let gone: Vec<u32> =
             self.on.keys().copied().filter(|known| !now.iter().any(|link| link.index == *known)).collect();
-        for index in gone {
+        self.gone.extend(gone);
+        for index in std::mem::take(&mut self.gone) {
             self.on.remove(&index);
-            self.forget(index)?;
+            if !self.forget(index)? {
+                self.gone.insert(index);
+            }
         }
         for link in &now {
             if self.on.get(&link.index).is_some_and(Option::is_none) {
@@ -120,16 +129,20 @@ impl Frames {
         Ok(())
     }
 
-    /// An interface is gone; what was hung on it went with it, unless it went into another network namespace.
-    fn forget(&self, index: u32) -> Result<(), KernelError> {
+    /// An interface is gone, and what was hung on it with it; unless it went into another network namespace, where a link
+    /// goes on. Whether there is nothing more to look after.
+    fn forget(&self, index: u32) -> Result<bool, KernelError> {
         let name = format!("{LINK}{index}");
-        if self.way == Some(Way::Link) && !detach::hangs_on_an_interface(&self.instance.link(&name)) {
+        if self.way == Some(Way::Link) {
+            if detach::hangs_on_an_interface(&self.instance.link(&name)) {
+                return Ok(false);
+            }
             self.instance.unlink(&name)?;
         }
         for note in self.instance.notes()?.iter().filter(|n| n.index == index) {
             note.remove(&self.instance)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn hang(&mut self, on: &Interface) -> Result<(), KernelError> {
@@ -154,6 +167,7 @@ impl Frames {
                     let name = format!("{LINK}{}", on.index);
                     // Of one that had this number before, and is in another network namespace now.
                     self.instance.unlink(&name)?;
+                    self.gone.remove(&on.index);
                     return load::pin(link, &name, &self.instance);
                 }
                 Err(e) if self.way.is_none() && is_too_new(&e) => {}

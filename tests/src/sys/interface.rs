@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     io, mem,
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
 };
 
 use super::{check, check_size, send, socket};
@@ -57,6 +57,20 @@ pub fn remove(name: &str) -> io::Result<()> {
     let mut body = vec![0; 16];
     body[4..8].copy_from_slice(&index(name).unwrap_or(0).to_ne_bytes());
     ask(libc::RTM_DELLINK, libc::NLM_F_ACK as u16, &body).map(drop)
+}
+
+/// Moves an interface into another network namespace, where it is down at first.
+pub fn move_to(name: &str, namespace: &impl AsRawFd) -> io::Result<()> {
+    const NET_NS_FD: u16 = 28;
+    let mut body = vec![0; 16];
+    body[4..8].copy_from_slice(&index(name).unwrap_or(0).to_ne_bytes());
+    body.extend(attribute(NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes()));
+    ask(libc::RTM_NEWLINK, libc::NLM_F_ACK as u16, &body).map(drop)
+}
+
+/// Whether a program hangs on an interface's way out by a link, as they do from 6.6 on.
+pub fn has_link(name: &str) -> io::Result<bool> {
+    Ok(tcx_programs(index(name).unwrap_or(0))? > 0)
 }
 
 /// Whether some program hangs on an interface's way out, or a `clsact` is there that one could hang on.
