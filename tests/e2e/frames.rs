@@ -24,7 +24,10 @@ pub fn cases() -> Vec<Trial> {
     // In this order: each goes on with what the one before it left.
     let mut cases = sharing(
         Site::new,
-        |site| site.post.unload(),
+        |Site { post, guard, .. }| {
+            drop(guard);
+            post.unload()
+        },
         &[
             ("a_frame_to_a_denied_destination_is_dropped_and_told", dropped),
             ("a_frame_to_where_nobody_minds_leaves", allowed),
