@@ -192,6 +192,16 @@ impl Packet {
         };
         rc == 0
     }
+
+    /// The same to the front of words, the first byte lowest.
+    #[inline(always)]
+    pub fn copy_words<const N: usize>(self, at: u32, n: u32, out: &mut [u64; N]) -> bool {
+        if !check_bounds_signed(i64::from(n), 1, 8 * N as i64) {
+            return false;
+        }
+        // SAFETY: as above, and any bytes are words.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), at, out.as_mut_ptr().cast(), n) == 0 }
+    }
 }
 
 impl Bytes for Packet {

@@ -43,8 +43,9 @@ impl<T> Clone for Slot<T> {
 impl<T> Copy for Slot<T> {}
 
 impl<T> Slot<T> {
+    /// `at` is null or a value of a map.
     #[inline(always)]
-    fn new(at: *mut T) -> Option<Self> {
+    pub(crate) fn new(at: *mut T) -> Option<Self> {
         if at.is_null() { None } else { Some(Self(at)) }
     }
 
@@ -114,14 +115,14 @@ pub fn end_reading(sk: Sock) {
 
 /// Counts a sender in: a sender that then counts more than one must leave what it finds alone.
 #[inline(always)]
-pub fn enter(reading: Slot<Reading>) {
-    add(&raw mut reading.get().users, 1);
+pub fn enter(users: *mut u64) {
+    add(users, 1);
 }
 
 /// Counts a sender out.
 #[inline(always)]
-pub fn leave(reading: Slot<Reading>) {
-    add(&raw mut reading.get().users, u64::MAX);
+pub fn leave(users: *mut u64) {
+    add(users, u64::MAX);
 }
 
 /// Atomic: two processors may be at it. `fetch_add` would be an instruction that 5.10 lacks.

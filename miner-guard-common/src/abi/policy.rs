@@ -66,7 +66,8 @@ pub const HEAD_BLOCKS: u32 = 2;
 pub mod word {
     /// [`super::MAGIC`]
     pub const MAGIC: u32 = 0;
-    /// ABI in the low 16 bits, mode in bits 16–23.
+    /// ABI in the low 16 bits, mode in bits 16–23, in bits 24–31 how many labels the names have below which all is listed:
+    /// bit [`super::depth`] of each.
     pub const ABI_MODE: u32 = 1;
     /// A bit for each [`super::Class`] that has a key at all.
     pub const CLASSES: u32 = 2;
@@ -206,5 +207,11 @@ impl Class {
 
 /// Puts the mode into block 0 of a generation that is not yet in use, or of one that is: it is a single word.
 pub const fn set_mode(head: &mut Block, mode: Mode) {
-    head.0[word::ABI_MODE as usize] = super::ABI & 0xffff | (mode as u32) << 16;
+    let depths = head.0[word::ABI_MODE as usize] & 0xff00_0000;
+    head.0[word::ABI_MODE as usize] = depths | super::ABI & 0xffff | (mode as u32) << 16;
+}
+
+/// The bit, of the eight in [`word::ABI_MODE`], that stands for a name of so many labels; eight and more have one.
+pub const fn depth(labels: u32) -> u32 {
+    1 << (24 + if labels < 8 { labels.saturating_sub(1) } else { 7 })
 }

@@ -3,7 +3,7 @@
 use super::{Address, Blocks, keyed::SipKey};
 use crate::abi::{
     ABI,
-    policy::{Block, Class, MAGIC, detail, word},
+    policy::{Block, Class, MAGIC, depth, detail, word},
     verdict::Mode,
 };
 
@@ -42,6 +42,12 @@ impl<'a> Header<'a> {
     #[inline(always)]
     pub const fn has(&self, class: Class) -> bool {
         self.has_number(class as u8)
+    }
+
+    /// Whether there may be a name of so many labels below which all is listed.
+    #[inline(always)]
+    pub const fn has_below(&self, labels: u32) -> bool {
+        self.word(word::ABI_MODE) & depth(labels) != 0
     }
 
     /// Whether any task can be exempt.

@@ -40,7 +40,20 @@ impl NameHasher {
     /// The key of the bytes so far, as a member of `class`.
     #[inline(always)]
     pub const fn key(&self, class: Class) -> u64 {
-        self.state.word(self.tail).word(class as u64).finish(0, self.len)
+        self.key_with(self.tail, self.len, class)
+    }
+
+    /// Takes eight bytes, the next one lowest. Not together with [`Self::push`].
+    #[inline(always)]
+    pub const fn push_word(&mut self, bytes: u64) {
+        self.state = self.state.word(bytes);
+    }
+
+    /// The key of all words so far and of the bytes in `tail`, `len` in all, as a member of `class`.
+    #[inline(always)]
+    pub const fn key_with(&self, tail: u64, len: u64, class: Class) -> u64 {
+        // No length of a name reaches into the class.
+        self.state.word(tail).finish(class as u64, len)
     }
 }
 

@@ -58,6 +58,20 @@ extern "C" fn mg_listed(high: u64, low: u64, port: u64) -> u64 {
     Details::read(&generation).map_or(0, |details| Listed::of(&answer).at(details.generation()).0)
 }
 
+/// The tag under the key of a name, 0 if none or if there is no policy.
+#[inline(always)]
+pub fn tag_of(key: u64) -> u32 {
+    mg_tag_of(key)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn mg_tag_of(key: u64) -> u32 {
+    let Some(generation) = Generation::current() else { return 0 };
+    let Some(header) = Header::read(&generation) else { return 0 };
+    table::by_key(&generation, &header, key)
+}
+
 /// What was learned of an address, for a cgroup (its v2 id: asked for only when somebody is denied an address like this one),
 /// unless something that is listed for the address itself stops already. It goes before a port that is listed alone.
 #[inline(always)]

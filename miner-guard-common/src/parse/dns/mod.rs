@@ -1,6 +1,7 @@
 //! DNS: the names that are asked for, in the kernel; answers, on the host.
 
 pub mod answer;
+pub mod plain;
 pub mod question;
 pub mod refuse;
 

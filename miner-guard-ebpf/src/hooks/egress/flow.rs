@@ -93,9 +93,13 @@ impl Flow {
     /// Whether it may say something that is to be read.
     #[inline(always)]
     pub const fn speaks(&self) -> bool {
-        self.len > 0
-            && (self.protocol == protocol::TCP
-                || self.protocol == protocol::UDP && self.port == super::question::PORT)
+        self.len > 0 && self.protocol == protocol::TCP || self.asks()
+    }
+
+    /// Whether it is a datagram to a name server.
+    #[inline(always)]
+    pub const fn asks(&self) -> bool {
+        self.len > 0 && self.protocol == protocol::UDP && self.port == super::question::PORT
     }
 
     /// Whether somebody wrote what is in it, or opens a connection with it.

@@ -3,7 +3,7 @@
 use miner_guard_common::{
     abi::{packet::Subject, socket::Socket},
     parse::ip::protocol,
-    table::{Address, Destination},
+    table::{Address, Destination, Listed},
 };
 
 use super::{
@@ -46,6 +46,14 @@ pub fn passes(packet: Packet, sk: Sock, state: Slot<Socket>, print: u64, flow: &
     }
     state.get().passed = print;
     true
+}
+
+/// Whether nothing is listed for the address that it goes to.
+#[inline(always)]
+pub fn nothing_listed(packet: Packet, flow: &Flow) -> bool {
+    let to = Destination { address: Address::from_halves(flow.high, flow.low), port: flow.port };
+    let listed = questions::address_listed(&to);
+    questions::or_learned(listed, &to.address, || packet.cgroup()) == Listed::NOTHING
 }
 
 /// 0 if nothing is listed, or what is listed does not count here.

@@ -4,14 +4,16 @@
 //! ```text
 //! settled socket ───────────────────────────────► pass        (one look-up)
 //! flow ─► judge: is the destination listed? ─► drop
-//!      ─► question: DNS datagram ─┐
-//!      ─► stream: first payload ──┴► name, protocol ─► drop, or pass
+//!      ─► glance: a plain question for what nobody lists ─► pass
+//!      ─► question: any other one ─┐
+//!      ─► stream: first payload ───┴► name, protocol ─► drop, or pass
 //! ```
 //!
 //! What would multiply in the verifier stands apart in [`step`]. Fails open for what cannot be read (counted), closed
 //! for what is denied.
 
 pub mod flow;
+mod glance;
 pub mod isolated;
 mod judge;
 pub mod owner;
@@ -56,35 +58,76 @@ pub fn sent(ctx: &SkBuffContext) -> i32 {
     if is_settled(sk, &epoch) {
         return PASS;
     }
-    let may_pass = match step::goes(packet.context()) {
+    let goes = step::goes(packet.context());
+    let may_pass = match goes.what() {
         Goes::NOWHERE => false,
+        Goes::ASKING => glance::is_harmless(packet.context(), goes.at(), goes.left()) || may_say(packet),
         Goes::SPEAKING => may_say(packet),
         _ => true,
     };
     if may_pass { PASS } else { DROP }
 }
 
-/// What there is to say of where a packet goes.
-struct Goes;
+/// What there is to say of where a packet goes, as one number.
+#[derive(Clone, Copy)]
+struct Goes(u64);
 
 impl Goes {
     /// It may not go there.
-    const NOWHERE: u32 = 0;
+    const NOWHERE: u8 = 0;
     /// It may, and says nothing that would be read.
-    const SILENTLY: u32 = 1;
+    const SILENTLY: u8 = 1;
     /// It may, if what it says may be said.
-    const SPEAKING: u32 = 2;
+    const SPEAKING: u8 = 2;
+    /// The same, and it is a datagram to a name server.
+    const ASKING: u8 = 3;
+
+    #[inline(always)]
+    const fn only(what: u8) -> Self {
+        Self(what as u64)
+    }
+
+    /// It may, if what it says may be said.
+    #[inline(always)]
+    const fn with(flow: &Flow) -> Self {
+        match (flow.asks(), flow.speaks()) {
+            (true, _) => Self(Span::of(flow.payload, flow.len & 0xff_ffff).0 << 8 | Self::ASKING as u64),
+            (_, true) => Self::only(Self::SPEAKING),
+            (_, false) => Self::only(Self::SILENTLY),
+        }
+    }
+
+    #[inline(always)]
+    const fn what(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// Where the message begins.
+    #[inline(always)]
+    const fn at(self) -> u32 {
+        Span(self.0 >> 8).at()
+    }
+
+    /// How long it is.
+    #[inline(always)]
+    const fn left(self) -> u32 {
+        Span(self.0 >> 8).left()
+    }
 }
 
-/// Whether the packet may go where it goes, as [`Goes`].
+/// Whether the packet may go where it goes.
 #[inline(always)]
-fn goes(packet: Packet) -> u32 {
+fn goes(packet: Packet) -> Goes {
     let (Some(sk), Some(epoch), Some(flow)) = (packet.socket(), Epoch::current(), Flow::read(packet)) else {
-        return Goes::SILENTLY;
+        return Goes::only(Goes::SILENTLY);
     };
+    // Most sockets that ask a name server ask once: making them a memory costs more than the question.
+    if flow.asks() && !sk.is_raw() && sockets::known(sk).is_none() && judge::nothing_listed(packet, &flow) {
+        return Goes::with(&flow);
+    }
     let Some(state) = sockets::state(packet, sk) else {
         emit::lost(Loss::SocketTable);
-        return Goes::SILENTLY;
+        return Goes::only(Goes::SILENTLY);
     };
     if flow.opens() {
         // The socket may have had another connection before.
@@ -100,9 +143,9 @@ fn goes(packet: Packet) -> u32 {
         step::owner(packet.context(), flow.is_written());
     }
     if new && !judge::passes(packet, sk, state, print, &flow) {
-        return Goes::NOWHERE;
+        return Goes::only(Goes::NOWHERE);
     }
-    if flow.speaks() { Goes::SPEAKING } else { Goes::SILENTLY }
+    Goes::with(&flow)
 }
 
 /// Whether it may say what it says: reads its payload stretch by stretch.

@@ -30,10 +30,10 @@ pub fn payload(packet: Packet, sk: Sock, state: Slot<Socket>, flow: &Flow) -> Sp
         emit::lost(Loss::SocketTable);
         return Span::NOTHING;
     };
-    sockets::enter(reading);
+    sockets::enter(&raw mut reading.get().users);
     if reading.get().users != 1 {
         // Another thread reads into the same room at this moment: see `Reading::users`. Resolvers ask again.
-        sockets::leave(reading);
+        sockets::leave(&raw mut reading.get().users);
         return if packets::enforcing() { Span::REFUSED } else { Span::NOTHING };
     }
     state.get().stage = stage::DATAGRAM;
@@ -46,6 +46,6 @@ pub fn payload(packet: Packet, sk: Sock, state: Slot<Socket>, flow: &Flow) -> Sp
 #[inline(always)]
 pub fn end(packet: Packet, sk: Sock) {
     if let Some(reading) = sockets::reading(packet, sk) {
-        sockets::leave(reading);
+        sockets::leave(&raw mut reading.get().users);
     }
 }

@@ -16,6 +16,7 @@ use miner_guard_common::{
 };
 
 use super::{
+    Goes,
     flow::{Span, Transport},
     owner, said, tell as record,
 };
@@ -74,16 +75,16 @@ impl Told {
     }
 }
 
-/// Whether a packet may go where it goes: one of [`super::Goes`].
+/// Whether a packet may go where it goes.
 #[inline(always)]
-pub fn goes(skb: *mut __sk_buff) -> u32 {
-    step_goes(skb)
+pub(super) fn goes(skb: *mut __sk_buff) -> Goes {
+    Goes(step_goes(skb))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn step_goes(skb: *mut __sk_buff) -> u32 {
-    super::goes(Packet::new(skb))
+extern "C" fn step_goes(skb: *mut __sk_buff) -> u64 {
+    super::goes(Packet::new(skb)).0
 }
 
 /// What follows an IP header, with whatever may lie between.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::policy::names::Names;
 use miner_guard_common::{
-    abi::policy::{Block, Class, TAG_WITH_PORT},
+    abi::policy::{Block, Class, TAG_WITH_PORT, depth},
     table::{NameHasher, SipKey},
 };
 
@@ -40,6 +40,7 @@ pub(super) fn names(
     key: SipKey,
     keyed: &mut Vec<(u64, u32)>,
     classes: &mut u32,
+    depths: &mut u32,
 ) -> Result<(), CompileError> {
     let mut denied = Vec::with_capacity(listed.len());
     let mut allowed = Vec::new();
@@ -47,6 +48,9 @@ pub(super) fn names(
         *classes |= 1 << class as u32;
         let mut hasher = NameHasher::new(key);
         name.bytes().rev().for_each(|b| hasher.push(b));
+        if class == Class::DomainBelow {
+            *depths |= depth(name.split('.').count() as u32);
+        }
         let entry = Entry { key: hasher.key(class), rule, ports: Ports::ANY };
         if matches!(class, Class::AllowedDomain | Class::AllowedDomainBelow) {
             allowed.push((entry.key, rule));

@@ -196,7 +196,14 @@ pub fn compile(listed: &Listed<'_>, request: &CompileRequest) -> Result<Image, C
     }
     let bitmap = keys::ports(listed.ports, &mut outcomes, request.key, &mut keyed);
     if let Some(listed) = listed.names {
-        keys::names(listed, &mut outcomes, request.key, &mut keyed, &mut classes)?;
+        keys::names(
+            listed,
+            &mut outcomes,
+            request.key,
+            &mut keyed,
+            &mut classes,
+            &mut head.0[word::ABI_MODE as usize],
+        )?;
     }
     let exempt = listed.exempt.iter().map(|&(class, n, rule)| {
         classes |= 1 << class as u32;
