@@ -7,7 +7,7 @@
 Logistic regression by Newton's method, with nothing but the standard library. Every program counts the same, however many
 windows it has. Only the labels `pow` and `benign` are learned from: programs that hash or encrypt for other ends look the
 same by their instructions, and are told apart by the data they move. The table is one row a window of samples and process;
-it was measured on 237 programs, 14 to 16 s each, and is licensed like the project.
+it was measured on 186 programs, 9 to 16 s each, and is licensed like the project.
 """
 
 import collections

@@ -5,16 +5,16 @@ use super::mix::{FEATURES, Weight};
 
 /// The bias, then a weight for each feature.
 pub(super) const WEIGHTS: (f64, [Weight; FEATURES]) = (
-    -1.3421,
+    -1.4818,
     [
-        Weight { name: "mix", mean: 0.1295, scale: 0.1482, weight: 2.4112 },
-        Weight { name: "branchy", mean: 0.2040, scale: 0.1547, weight: 0.4158 },
-        Weight { name: "f_fp", mean: 0.0355, scale: 0.0973, weight: -2.1133 },
-        Weight { name: "straight", mean: 0.3614, scale: 0.3370, weight: 1.5888 },
-        Weight { name: "f_imul", mean: 0.0146, scale: 0.0372, weight: 0.3913 },
-        Weight { name: "f_sha", mean: 0.0048, scale: 0.0308, weight: 3.1205 },
-        Weight { name: "f_aes", mean: 0.0038, scale: 0.0263, weight: -0.0888 },
-        Weight { name: "f_clmul", mean: 0.0035, scale: 0.0305, weight: -1.8347 },
-        Weight { name: "f_load", mean: 0.2093, scale: 0.0965, weight: 0.8309 },
+        Weight { name: "mix", mean: 0.1289, scale: 0.1473, weight: 2.5007 },
+        Weight { name: "branchy", mean: 0.2035, scale: 0.1546, weight: 0.2724 },
+        Weight { name: "f_fp", mean: 0.0358, scale: 0.0977, weight: -2.0992 },
+        Weight { name: "straight", mean: 0.3632, scale: 0.3373, weight: 1.3365 },
+        Weight { name: "f_imul", mean: 0.0148, scale: 0.0371, weight: 0.3407 },
+        Weight { name: "f_sha", mean: 0.0047, scale: 0.0305, weight: 3.0965 },
+        Weight { name: "f_aes", mean: 0.0037, scale: 0.0260, weight: -0.0685 },
+        Weight { name: "f_clmul", mean: 0.0035, scale: 0.0302, weight: -1.9143 },
+        Weight { name: "f_load", mean: 0.2075, scale: 0.0970, weight: 0.9451 },
     ],
 );

@@ -50,6 +50,69 @@ const COMMANDS: &[(&str, &str, &str, Kind, &str)] = &[
         Kind::Honest,
         "/usr/bin/python3 -c 'import numpy as n\nwhile True: n.linalg.svd(n.random.rand(400,400))'",
     ),
+    (
+        "r",
+        "r-base-core",
+        "R",
+        Kind::Honest,
+        "R --vanilla --quiet -e 'repeat { m <- matrix(rnorm(90000), 300); svd(m); sort(runif(1e6)); table(sample(letters, 1e5, TRUE)) }' > /dev/null",
+    ),
+    (
+        "ruby",
+        "ruby",
+        "ruby",
+        Kind::Honest,
+        "ruby -e 'loop { h = Hash.new(0); 300_000.times { |i| h[(i * 7919 % 1013).to_s] += 1 } }'",
+    ),
+    (
+        "php",
+        "php-cli",
+        "php",
+        Kind::Honest,
+        "php -r 'while (1) { $a = []; for ($i = 0; $i < 300000; $i++) $a[] = ($i * 7919) % 1013; sort($a); }'",
+    ),
+    (
+        "luajit-bits",
+        "luajit",
+        "luajit",
+        Kind::Honest,
+        "luajit -e 'local b=require(\"bit\") local n=0 while true do for i=1,1e7 do n=n+b.band(b.rshift(i,3),7) end end'",
+    ),
+    (
+        "pypy",
+        "pypy3",
+        "pypy3",
+        Kind::Honest,
+        "pypy3 -c 'while True: d={}; [d.__setitem__(i*7919%1013, i) for i in range(10**6)]'",
+    ),
+    (
+        "imagemagick",
+        "imagemagick",
+        "convert",
+        Kind::Honest,
+        "while :; do convert -limit thread 1 -size 3000x3000 plasma:red-blue -blur 0x20 -resize 50% null:; done",
+    ),
+    (
+        "povray",
+        "povray",
+        "povray",
+        Kind::Honest,
+        "printf 'camera{location <0,1,-4> look_at 0} light_source{<9,9,-9> rgb 1} plane{y,-1 pigment{checker rgb 0 rgb 1}} sphere{0,1 finish{reflection .5} pigment{granite}}' > s.pov; while :; do povray +Is.pov -D -GA -O/dev/null +W3200 +H2400 +A0.1 +WT1 2> /dev/null > /dev/null; done",
+    ),
+    (
+        "ghostscript",
+        "ghostscript",
+        "gs",
+        Kind::Honest,
+        "echo '%!PS\n/f {newpath 300 300 moveto 300 { rand 600 mod rand 800 mod lineto } repeat eofill} def 400 {f rand 256 mod 255 div setgray showpage} repeat' > s.ps; while :; do gs -q -dBATCH -dNOPAUSE -sDEVICE=ppmraw -r150 -sOutputFile=/dev/null s.ps; done",
+    ),
+    (
+        "go",
+        "golang-go",
+        "go",
+        Kind::Honest,
+        "while :; do GOCACHE=$TMPDIR/c GOMAXPROCS=1 go build -a go/types; done",
+    ),
     ("perl", "perl", "perl", Kind::Honest, "perl -e 'while(1){my %h;$h{$_%977}.=$_ for 1..200000}'"),
     (
         "awk",
@@ -130,28 +193,8 @@ const COMMANDS: &[(&str, &str, &str, Kind, &str)] = &[
         "while :; do echo 'create table t(a,b);with recursive c(x) as (select 1 union all select x+1 from c where x<400000) insert into t select x,x*7%1013 from c;select count(*),sum(a) from t group by b%11;' | sqlite3 :memory: > /dev/null; done",
     ),
     ("stress-ng-matrix", "stress-ng", "stress-ng", Kind::Honest, "stress-ng -q --matrix 1 -t $SECONDS_"),
-    (
-        "stress-ng-fp",
-        "stress-ng",
-        "stress-ng",
-        Kind::Honest,
-        "stress-ng -q --cpu 1 --cpu-method double -t $SECONDS_",
-    ),
-    (
-        "stress-ng-bitops",
-        "stress-ng",
-        "stress-ng",
-        Kind::Honest,
-        "stress-ng -q --cpu 1 --cpu-method bitops -t $SECONDS_",
-    ),
-    (
-        "stress-ng-all-methods",
-        "stress-ng",
-        "stress-ng",
-        Kind::Honest,
-        "stress-ng -q --cpu 1 --cpu-method all -t $SECONDS_",
-    ),
     ("stress-ng-vecmath", "stress-ng", "stress-ng", Kind::Honest, "stress-ng -q --vecmath 1 -t $SECONDS_"),
+    ("stress-ng-vecwide", "stress-ng", "stress-ng", Kind::Honest, "stress-ng -q --vecwide 1 -t $SECONDS_"),
     ("stress-ng-memory", "stress-ng", "stress-ng", Kind::Honest, "stress-ng -q --memthrash 1 -t $SECONDS_"),
     (
         "redis",
@@ -205,10 +248,34 @@ const COMMANDS: &[(&str, &str, &str, Kind, &str)] = &[
     ("john", "john", "john", Kind::Hashes, "john --test=$SECONDS_ --format=md5crypt > /dev/null 2>&1"),
 ];
 
+/// Methods of stress-ng's CPU load: `all` of them in turn, and some alone, among them those that come nearest to hashing.
+const METHODS: &[&str] = &[
+    "all",
+    "double",
+    "int64",
+    "bitops",
+    "gray",
+    "hamming",
+    "parity",
+    "queens",
+    "crc16",
+    "fletcher16",
+    "lfsr32",
+    "rand48",
+    "sieve",
+    "idct",
+    "dither",
+    "union",
+    "jmp",
+];
+
 /// The same of what is longer than a line: the commands are `eval/programs/NAME.sh`.
 const SCRIPTS: &[(&str, &str, &str, Kind)] = &[
     ("hpcc", "hpcc", "hpcc", Kind::Honest),
     ("lammps", "lammps", "lmp", Kind::Honest),
+    ("gromacs", "gromacs", "gmx", Kind::Honest),
+    ("minimap2", "minimap2", "minimap2", Kind::Honest),
+    ("clustalo", "clustalo", "clustalo", Kind::Honest),
     ("scipy", "python3-scipy", "/usr/lib/python3/dist-packages/scipy/__init__.py", Kind::Honest),
     ("blast", "ncbi-blast+", "blastn", Kind::Honest),
     ("samtools", "samtools", "samtools", Kind::Honest),
@@ -237,5 +304,9 @@ pub fn loads() -> impl Iterator<Item = Load> {
     let scripts = SCRIPTS.iter().map(move |(name, packages, program, kind)| {
         load(name, (*packages, *program), *kind, format!("exec sh \"$PROGRAMS/{name}.sh\""))
     });
-    commands.chain(scripts)
+    let methods = METHODS.iter().map(move |method| {
+        let command = format!("stress-ng -q --cpu 1 --cpu-method {method} -t $SECONDS_");
+        load(&format!("stress-ng-{method}"), ("stress-ng", "stress-ng"), Kind::Honest, command)
+    });
+    commands.chain(scripts).chain(methods)
 }
