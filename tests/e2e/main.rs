@@ -22,6 +22,7 @@ mod learned;
 mod machine;
 mod malformed;
 mod miner;
+mod names;
 mod payloads;
 mod policy_swap;
 mod runtime;
@@ -31,14 +32,20 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use miner_guard_tests::{
-    busy, case, coverage, dialogue, init, malformed as malformed_packets, route, sandbox, work,
+    busy, case, coverage, dialogue, init, malformed as malformed_packets, questions, route, sandbox, work,
 };
 
 fn main() -> ExitCode {
     if init::is_init() {
         init::main();
     }
-    if work::serve() || route::serve() || malformed_packets::serve() || busy::serve() || dialogue::serve() {
+    if work::serve()
+        || route::serve()
+        || malformed_packets::serve()
+        || busy::serve()
+        || dialogue::serve()
+        || questions::serve()
+    {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -82,6 +89,7 @@ fn further_cases() -> Vec<Trial> {
         miner::cases(),
         runtime::cases(),
         payloads::cases(),
+        names::cases(),
         benign::cases(),
         cases::cases(),
         closed::cases(),

@@ -29,6 +29,7 @@ pub mod init;
 pub mod listener;
 pub mod malformed;
 pub mod program;
+pub mod questions;
 pub mod route;
 pub mod sandbox;
 pub mod scratch;
