@@ -176,6 +176,16 @@ impl Packet {
         unsafe { self.load(at, out.as_mut_ptr().cast(), n) }
     }
 
+    /// The same to the front of words, the first byte lowest.
+    #[inline(always)]
+    pub fn copy_words<const N: usize>(self, at: u32, n: u32, out: &mut [u64; N]) -> bool {
+        if !check_bounds_signed(i64::from(n), 1, 8 * N as i64) {
+            return false;
+        }
+        // SAFETY: `out` has room for `n`, and any bytes are words.
+        unsafe { self.load(at, out.as_mut_ptr().cast(), n) }
+    }
+
     /// # Safety
     /// At `out` there must be room for `n` bytes; when this is true all are written.
     #[inline(always)]
@@ -191,16 +201,6 @@ impl Packet {
             }
         };
         rc == 0
-    }
-
-    /// The same to the front of words, the first byte lowest.
-    #[inline(always)]
-    pub fn copy_words<const N: usize>(self, at: u32, n: u32, out: &mut [u64; N]) -> bool {
-        if !check_bounds_signed(i64::from(n), 1, 8 * N as i64) {
-            return false;
-        }
-        // SAFETY: as above, and any bytes are words.
-        unsafe { bpf_skb_load_bytes(self.0.cast(), at, out.as_mut_ptr().cast(), n) == 0 }
     }
 }
 
