@@ -144,14 +144,12 @@ impl Loaded {
         instance: &Instance,
         guarded: &Guarded,
     ) -> Result<Attached, KernelError> {
-        let runtime = self.objects.iter().position(|(o, _)| *o == Object::Runtime);
-        let runtime = runtime.map(|at| self.objects.swap_remove(at).1).and_then(|ebpf| {
+        let runtime = self.take(Object::Runtime).and_then(|ebpf| {
             let (runtime, states) = Runtime::attach(ebpf, self.rounding);
             self.states.extend(states);
             runtime
         });
-        let frames = self.objects.iter().position(|(o, _)| *o == Object::Frames);
-        let frames = frames.map(|at| Frames::attach(self.objects.swap_remove(at).1, instance));
+        let frames = self.take(Object::Frames).map(|ebpf| Frames::attach(ebpf, instance));
         if let (Some(hook), Some(done)) = (HOOKS.iter().find(|h| h.object == Object::Frames), &frames) {
             let state = match done {
                 Ok(frames) => frames.state(),
@@ -172,6 +170,12 @@ impl Loaded {
         // In the order of the table, whatever order they were found in.
         self.states.sort_by_key(|(h, _)| HOOKS.iter().position(|r| r.name == h.name));
         Ok(Attached { hooks: self.states, runtime, frames: frames.and_then(Result::ok) })
+    }
+
+    /// An object that is attached in a way of its own.
+    fn take(&mut self, object: Object) -> Option<Ebpf> {
+        let at = self.objects.iter().position(|(o, _)| *o == object)?;
+        Some(self.objects.swap_remove(at).1)
     }
 }
 

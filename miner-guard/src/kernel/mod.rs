@@ -13,6 +13,7 @@ mod interfaces;
 pub mod isolate;
 pub mod learned;
 pub mod load;
+mod netlink;
 pub mod pins;
 pub mod preflight;
 pub mod ring;

@@ -11,11 +11,10 @@ use rustix::{
     net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SocketAddrNetlink},
 };
 
+use super::netlink::{ANSWER, receive};
 pub use wire::Interface;
 use wire::Said;
 
-/// Bytes of one answer that are taken; the kernel makes none longer than 32 KiB.
-const ANSWER: usize = 64 << 10;
 /// `RTMGRP_LINK`
 const LINKS: u32 = 1;
 
@@ -89,16 +88,6 @@ fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
 }
 
-fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8], flags: RecvFlags) -> io::Result<&'b [u8]> {
-    let (taken, whole) = loop {
-        match net::recv(socket, &mut *buffer, flags | RecvFlags::TRUNC) {
-            Err(Errno::INTR) => {}
-            got => break got?,
-        }
-    };
-    Ok(buffer.get(..taken.min(whole)).unwrap_or_default())
-}
-
 /// Hears of interfaces that come and go.
 pub struct News(OwnedFd);
 
@@ -131,9 +120,9 @@ impl News {
                     });
                     changed |= read.is_err();
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
-                Err(e) => return Err(e),
+                Err(Errno::WOULDBLOCK) => return Ok(changed),
+                Err(Errno::NOBUFS) => changed = true,
+                Err(e) => return Err(e.into()),
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Messages of the kernel's network configuration (`rtnetlink`): written, and read with every length checked.
 
-const HEADER: usize = 16;
+use crate::kernel::netlink::{self, ACK, DUMP, REQUEST, SEQUENCE, messages, u16_at, u32_at};
+
 /// `struct ifinfomsg`
 const LINK: usize = 16;
 
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
@@ -13,14 +12,8 @@ const RTM_DELQDISC: u16 = 37;
 const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
 const RTM_GETTFILTER: u16 = 46;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
-const NLM_F_DUMP: u16 = 0x300;
 const IFLA_IFNAME: u16 = 3;
 const TCA_KIND: u16 = 1;
-
-/// The number of every request: one is asked at a time.
-pub const SEQUENCE: u32 = 1;
 
 /// `clsact` itself, as a parent and as what it is called.
 const CLSACT: u32 = 0xffff_fff1;
@@ -74,18 +67,18 @@ pub struct Malformed(pub usize);
 
 /// Asks for all interfaces.
 pub fn links() -> Vec<u8> {
-    message(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, &[0; LINK])
+    message(RTM_GETLINK, REQUEST | DUMP, &[0; LINK])
 }
 
 /// Asks for the filters of one side of an interface's `clsact`.
 pub fn filters(index: u32, side: u32) -> Vec<u8> {
-    message(RTM_GETTFILTER, NLM_F_REQUEST | NLM_F_DUMP, &traffic(index, 0, side, 0))
+    message(RTM_GETTFILTER, REQUEST | DUMP, &traffic(index, 0, side, 0))
 }
 
 /// Removes a filter from the egress side.
 pub fn remove_filter(index: u32, priority: u16, handle: u32) -> Vec<u8> {
     let info = u32::from(priority) << 16 | u32::from(ETH_P_ALL.to_be());
-    message(RTM_DELTFILTER, NLM_F_REQUEST | NLM_F_ACK, &traffic(index, handle, EGRESS, info))
+    message(RTM_DELTFILTER, REQUEST | ACK, &traffic(index, handle, EGRESS, info))
 }
 
 /// Removes an interface's `clsact`.
@@ -96,7 +89,7 @@ pub fn remove_clsact(index: u32) -> Vec<u8> {
     body.extend(TCA_KIND.to_ne_bytes());
     body.extend(KIND);
     body.push(0);
-    message(RTM_DELQDISC, NLM_F_REQUEST | NLM_F_ACK, &body)
+    message(RTM_DELQDISC, REQUEST | ACK, &body)
 }
 
 /// `struct tcmsg`
@@ -105,14 +98,7 @@ fn traffic(index: u32, handle: u32, parent: u32, info: u32) -> Vec<u8> {
 }
 
 fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + body.len());
-    out.extend(((HEADER + body.len()) as u32).to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend(SEQUENCE.to_ne_bytes());
-    out.extend(0u32.to_ne_bytes());
-    out.extend(body);
-    out
+    netlink::message(kind, flags, SEQUENCE, body)
 }
 
 /// Reads a batch of messages; of another kind than [`Said`] they are passed over.
@@ -120,21 +106,12 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`Malformed`] when a length contradicts itself; what was given to `each` until then was whole.
 pub fn read(batch: &[u8], mut each: impl FnMut(Said)) -> Result<(), Malformed> {
-    let mut at = 0;
-    while at < batch.len() {
-        let bad = Malformed(at);
-        let rest = batch.get(at..).ok_or(bad)?;
-        let length = u32_at(rest, 0).ok_or(bad)? as usize;
-        let message = rest.get(..length).filter(|m| m.len() >= HEADER).ok_or(bad)?;
-        let body = message.get(HEADER..).ok_or(bad)?;
-        // Lengths are padded to four; the last message may lack its padding.
-        at += length.next_multiple_of(4);
-        match u16_at(message, 4).ok_or(bad)? {
-            NLMSG_DONE => each(Said::Done),
-            NLMSG_ERROR => {
-                let errno = u32_at(body, 0).ok_or(bad)?.cast_signed();
-                each(Said::Answer(errno.checked_neg().filter(|e| *e >= 0).ok_or(bad)?));
-            }
+    for message in messages(batch) {
+        let message = message.map_err(Malformed)?;
+        let (bad, body) = (Malformed(message.at), message.body);
+        match message.kind {
+            netlink::DONE => each(Said::Done),
+            netlink::ERROR => each(Said::Answer(netlink::errno(body).ok_or(bad)?)),
             RTM_NEWLINK => each(Said::Link(link(body).ok_or(bad)?)),
             RTM_DELLINK => each(Said::Gone(u32_at(body, 4).ok_or(bad)?)),
             RTM_NEWTFILTER => each(Said::Filter),
@@ -145,7 +122,7 @@ pub fn read(batch: &[u8], mut each: impl FnMut(Said)) -> Result<(), Malformed> {
 }
 
 fn link(body: &[u8]) -> Option<Interface> {
-    let name = attribute(body.get(LINK..)?, IFLA_IFNAME).unwrap_or_default();
+    let name = netlink::attribute(body.get(LINK..)?, IFLA_IFNAME).unwrap_or_default();
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
     Some(Interface {
         index: u32_at(body, 4)?,
@@ -154,30 +131,10 @@ fn link(body: &[u8]) -> Option<Interface> {
     })
 }
 
-/// The value of an attribute; `None` if it is not there or the list is malformed before it.
-fn attribute(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let (length, kind) = (usize::from(u16_at(rest, 0)?), u16_at(rest, 2)?);
-        let value = rest.get(4..length)?;
-        // The two top bits are flags.
-        if kind & 0x3fff == wanted {
-            return Some(value);
-        }
-        rest = rest.get(length.next_multiple_of(4)..)?;
-    }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::netlink::HEADER;
     use proptest::prelude::*;
 
     fn new_link(index: u32, kind: u16, name: &[u8]) -> Vec<u8> {
@@ -205,7 +162,7 @@ mod tests {
         let mut batch = new_link(1, 772, b"lo\0");
         batch.extend(new_link(7, 65534, b"wg0\0"));
         batch.extend(message(RTM_DELLINK, 0, &new_link(9, 1, b"eth9\0")[HEADER..]));
-        batch.extend(message(NLMSG_DONE, 2, &[0; 4]));
+        batch.extend(message(netlink::DONE, 2, &[0; 4]));
         let (end, found) = all(&batch);
         let link = |index, kind, name: &str| Said::Link(Interface { index, kind, name: name.into() });
         assert_eq!(end, Ok(()));
@@ -216,9 +173,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_errno() {
-        let refused = message(NLMSG_ERROR, 0, &(-19i32).to_ne_bytes());
+        let refused = message(netlink::ERROR, 0, &(-19i32).to_ne_bytes());
         assert_eq!(all(&refused).1, [Said::Answer(19)]);
-        let done = message(NLMSG_ERROR, 0, &[0; 20]);
+        let done = message(netlink::ERROR, 0, &[0; 20]);
         assert_eq!(all(&done).1, [Said::Answer(0)]);
     }
 

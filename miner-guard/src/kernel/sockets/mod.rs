@@ -7,6 +7,7 @@ mod wire;
 
 use std::{collections::HashSet, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
 
+use super::netlink::{ANSWER, SEQUENCE, receive};
 use rustix::{
     io::Errno,
     net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink},
@@ -21,8 +22,6 @@ pub const TCP: u8 = 6;
 /// `IPPROTO_UDP`
 pub const UDP: u8 = 17;
 
-/// Bytes of one answer that are taken; the kernel makes none longer than 32 KiB.
-const ANSWER: usize = 64 << 10;
 /// Batches of one answer that are taken: far more than any table of sockets holds.
 const BATCHES: usize = 1 << 20;
 
@@ -204,7 +203,6 @@ pub(super) fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send)
     })
 }
 
-const SEQUENCE: u32 = 1;
 /// States of sockets: all but those that are over and hold nothing open.
 const HELD: u32 = !(1 << TIME_WAIT);
 
@@ -240,13 +238,8 @@ impl Link {
         net::send(&self.0, request, SendFlags::empty()).map_err(io("asking about sockets"))?;
         let mut buffer = vec![0; ANSWER];
         for _ in 0..BATCHES {
-            let (taken, whole) = loop {
-                match net::recv(&self.0, &mut buffer[..], RecvFlags::TRUNC) {
-                    Err(Errno::INTR) => {}
-                    got => break got.map_err(io("reading about sockets"))?,
-                }
-            };
-            let batch = buffer.get(..taken.min(whole)).unwrap_or_default();
+            let batch =
+                receive(&self.0, &mut buffer, RecvFlags::empty()).map_err(io("reading about sockets"))?;
             match wire::read(batch, protocol, SEQUENCE, &mut each)? {
                 End::More if batch.is_empty() => return Err(Malformed(0).into()),
                 End::More => {}

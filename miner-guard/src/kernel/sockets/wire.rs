@@ -2,18 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-const HEADER: usize = 16;
+use crate::kernel::netlink::{self, ACK, DUMP, REQUEST, messages, u32_at, u64_at};
+
 const SOCKID: usize = 48;
 /// Family, state, timer, retransmissions; the id; expiry, two queues, uid, inode.
 const MESSAGE: usize = 4 + SOCKID + 20;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
-const NLM_F_DUMP: u16 = 0x300;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// Both words of a cookie that is not known.
 const NOCOOKIE: u64 = u64::MAX;
@@ -76,11 +72,10 @@ pub struct Malformed(pub usize);
 /// Asks for all sockets of a family and protocol that are in one of these states (a bit each).
 #[must_use]
 pub fn dump(family: u8, protocol: u8, states: u32, sequence: u32) -> Vec<u8> {
-    let mut out = header(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence);
-    out.extend([family, protocol, 0, 0]);
-    out.extend(states.to_ne_bytes());
-    out.extend([0; SOCKID]);
-    out
+    let mut body = vec![family, protocol, 0, 0];
+    body.extend(states.to_ne_bytes());
+    body.extend([0; SOCKID]);
+    netlink::message(SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, sequence, &body)
 }
 
 /// Asks for the end of one socket. The kernel compares the cookie, if there is one.
@@ -95,11 +90,10 @@ pub fn destroy(
 ) -> Vec<u8> {
     let (local, remote) = (canonical(local), canonical(remote));
     let v4 = local.is_ipv4() && remote.is_ipv4();
-    let mut out = header(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, sequence);
-    out.extend([if v4 { INET } else { INET6 }, protocol, 0, 0]);
-    out.extend(u32::MAX.to_ne_bytes());
-    out.extend(local.port().to_be_bytes());
-    out.extend(remote.port().to_be_bytes());
+    let mut body = vec![if v4 { INET } else { INET6 }, protocol, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes());
+    body.extend(local.port().to_be_bytes());
+    body.extend(remote.port().to_be_bytes());
     for address in [local.ip(), remote.ip()] {
         let mut bytes = [0; 16];
         match address {
@@ -107,21 +101,11 @@ pub fn destroy(
             IpAddr::V4(a) => bytes = a.to_ipv6_mapped().octets(),
             IpAddr::V6(a) => bytes = a.octets(),
         }
-        out.extend(bytes);
+        body.extend(bytes);
     }
-    out.extend(interface.to_ne_bytes());
-    out.extend(cookie.unwrap_or(NOCOOKIE).to_ne_bytes());
-    out
-}
-
-fn header(kind: u16, flags: u16, sequence: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + 8 + SOCKID);
-    out.extend(((HEADER + 8 + SOCKID) as u32).to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend(sequence.to_ne_bytes());
-    out.extend(0u32.to_ne_bytes());
-    out
+    body.extend(interface.to_ne_bytes());
+    body.extend(cookie.unwrap_or(NOCOOKIE).to_ne_bytes());
+    netlink::message(SOCK_DESTROY, REQUEST | ACK, sequence, &body)
 }
 
 /// Reads a batch of messages in answer to the request of this sequence number.
@@ -134,25 +118,15 @@ pub fn read(
     sequence: u32,
     mut each: impl FnMut(Socket),
 ) -> Result<End, Malformed> {
-    let mut at = 0;
-    while at < batch.len() {
-        let bad = Malformed(at);
-        let rest = batch.get(at..).ok_or(bad)?;
-        let length = u32_at(rest, 0).ok_or(bad)? as usize;
-        let message = rest.get(..length).filter(|m| m.len() >= HEADER).ok_or(bad)?;
-        let (kind, seq) = (u16_at(message, 4).ok_or(bad)?, u32_at(message, 8).ok_or(bad)?);
-        let body = message.get(HEADER..).ok_or(bad)?;
-        // Lengths are padded to four; the last message may lack its padding.
-        at += length.next_multiple_of(4);
-        if seq != sequence {
+    for message in messages(batch) {
+        let message = message.map_err(Malformed)?;
+        if message.sequence != sequence {
             continue;
         }
-        match kind {
-            NLMSG_DONE => return Ok(End::Done),
-            NLMSG_ERROR => {
-                let errno = u32_at(body, 0).ok_or(bad)?.cast_signed();
-                return Ok(End::Answer(errno.checked_neg().filter(|e| *e >= 0).ok_or(bad)?));
-            }
+        let (bad, body) = (Malformed(message.at), message.body);
+        match message.kind {
+            netlink::DONE => return Ok(End::Done),
+            netlink::ERROR => return Ok(End::Answer(netlink::errno(body).ok_or(bad)?)),
             SOCK_DIAG_BY_FAMILY => each(socket(body, protocol).ok_or(bad)?),
             _ => {}
         }
@@ -183,37 +157,12 @@ fn socket(body: &[u8], protocol: u8) -> Option<Socket> {
         cookie: u64_at(id, 40)?,
         uid: u32_at(body, 4 + SOCKID + 12)?,
         inode: u32_at(body, 4 + SOCKID + 16)?,
-        cgroup: attribute(attributes, INET_DIAG_CGROUP_ID).and_then(|value| u64_at(value, 0)),
+        cgroup: netlink::attribute(attributes, INET_DIAG_CGROUP_ID).and_then(|value| u64_at(value, 0)),
     })
-}
-
-/// The value of an attribute; `None` if it is not there or the list is malformed before it.
-fn attribute(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let (length, kind) = (usize::from(u16_at(rest, 0)?), u16_at(rest, 2)?);
-        let value = rest.get(4..length)?;
-        // The two top bits are flags.
-        if kind & 0x3fff == wanted {
-            return Some(value);
-        }
-        rest = rest.get(length.next_multiple_of(4)..)?;
-    }
 }
 
 fn canonical(a: SocketAddr) -> SocketAddr {
     SocketAddr::new(a.ip().to_canonical(), a.port())
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_ne_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernel::netlink::HEADER;
 use proptest::prelude::*;
 
 const TCP: u8 = 6;
@@ -32,13 +33,7 @@ fn message(family: u8, local: &str, remote: &str, cgroup: Option<u64>) -> Vec<u8
 }
 
 fn framed(kind: u16, body: &[u8]) -> Vec<u8> {
-    let mut out = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
-    out.extend(kind.to_ne_bytes());
-    out.extend(2u16.to_ne_bytes());
-    out.extend(7u32.to_ne_bytes());
-    out.extend(0u32.to_ne_bytes());
-    out.extend(body);
-    out
+    netlink::message(kind, 2, 7, body)
 }
 
 fn all(batch: &[u8]) -> (Result<End, Malformed>, Vec<Socket>) {
@@ -52,7 +47,7 @@ fn a_socket_is_read_with_its_cgroup() {
     let batch = [
         message(INET, "192.0.2.1:40000", "198.51.100.1:3333", Some(99)),
         message(INET6, "[::ffff:192.0.2.1]:40001", "[::ffff:198.51.100.1]:3333", None),
-        framed(NLMSG_DONE, &[0; 4]),
+        framed(netlink::DONE, &[0; 4]),
     ]
     .concat();
     let (end, found) = all(&batch);
@@ -75,10 +70,10 @@ fn a_socket_is_read_with_its_cgroup() {
 
 #[test]
 fn the_kernel_s_answer_is_its_errno() {
-    assert_eq!(all(&framed(NLMSG_ERROR, &(-95i32).to_ne_bytes())).0, Ok(End::Answer(95)));
-    assert_eq!(all(&framed(NLMSG_ERROR, &0i32.to_ne_bytes())).0, Ok(End::Answer(0)));
-    assert!(all(&framed(NLMSG_ERROR, &5i32.to_ne_bytes())).0.is_err());
-    assert!(all(&framed(NLMSG_ERROR, &i32::MIN.to_ne_bytes())).0.is_err());
+    assert_eq!(all(&framed(netlink::ERROR, &(-95i32).to_ne_bytes())).0, Ok(End::Answer(95)));
+    assert_eq!(all(&framed(netlink::ERROR, &0i32.to_ne_bytes())).0, Ok(End::Answer(0)));
+    assert!(all(&framed(netlink::ERROR, &5i32.to_ne_bytes())).0.is_err());
+    assert!(all(&framed(netlink::ERROR, &i32::MIN.to_ne_bytes())).0.is_err());
 }
 
 #[test]
