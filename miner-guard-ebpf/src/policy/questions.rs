@@ -207,6 +207,12 @@ pub fn has(class: Class) -> bool {
     Generation::current().is_some_and(|g| Header::read(&g).is_some_and(|h| h.has(class)))
 }
 
+/// Whether the policy denies names: there is no reason to read one otherwise.
+#[inline(always)]
+pub fn lists_names() -> bool {
+    has(Class::Domain) || has(Class::DomainBelow)
+}
+
 /// Whether the current task is in the cgroup `scope` or below it.
 #[inline(always)]
 pub fn in_cgroup(scope: u64) -> bool {

@@ -106,7 +106,7 @@ impl Letters {
     /// Eight characters, the last one first and lowest, `8 * k` of them from the end; zeros past the front.
     #[inline(always)]
     pub fn from_end(&self, k: u32) -> u64 {
-        let end = self.len.wrapping_sub(8 * k);
+        let end = self.len.wrapping_sub(k.wrapping_mul(8));
         if end == 0 || end > 8 * WORDS as u32 {
             return 0;
         }

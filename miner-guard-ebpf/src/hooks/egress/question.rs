@@ -2,7 +2,6 @@
 
 use miner_guard_common::{
     abi::{
-        policy::Class,
         record::Loss,
         socket::{Socket, stage},
     },
@@ -23,7 +22,7 @@ pub const PORT: u16 = 53;
 /// The message, if there are names to look for.
 #[inline(always)]
 pub fn payload(packet: Packet, sk: Sock, state: Slot<Socket>, flow: &Flow) -> Span {
-    if flow.len == 0 || !questions::has(Class::Domain) && !questions::has(Class::DomainBelow) {
+    if flow.len == 0 || !questions::lists_names() {
         return Span::NOTHING;
     }
     let Some(reading) = sockets::reading(packet, sk) else {

@@ -12,7 +12,7 @@ use miner_guard_common::{
         verdict::Verdict,
     },
     parse::{dns, tls},
-    table::{self, Details, Header, Listed},
+    table::{self, Details, Listed},
 };
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     packet::Packet,
-    policy::{Generation, packets},
+    policy::{Generation, packets, questions},
     sockets::{self, Slot},
     verdict::packed,
 };
@@ -397,15 +397,14 @@ extern "C" fn step_suffixes(skb: *mut __sk_buff, from: u32, classes: u32) -> u32
 extern "C" fn step_suffix(skb: *mut __sk_buff, class: u32) -> u32 {
     let packet = Packet::new(skb);
     let Some(reading) = packet.socket().and_then(|sk| sockets::reading(packet, sk)) else { return 0 };
-    let Some(generation) = Generation::current() else { return 0 };
-    let Some(header) = Header::read(&generation) else { return 0 };
     let Some(class) = Class::of_names(class) else { return 0 };
-    let tag = table::by_key(&generation, &header, reading.get().hasher.key(class));
+    let tag = questions::tag_of(reading.get().hasher.key(class));
     if matches!(class, Class::AllowedDomain | Class::AllowedDomainBelow) {
         reading.get().found |= u64::from(tag);
         return 0;
     }
     let Some(answer) = table::name_answer(tag) else { return 0 };
+    let Some(generation) = Generation::current() else { return 0 };
     let Some(details) = Details::read(&generation) else { return 0 };
     // The longer suffix comes later and counts, unless only the shorter one stops.
     let before = Listed(reading.get().found).found().and_then(Listed::verdict);
