@@ -11,6 +11,7 @@
 //! | `policy` | as written → resolved → compiled |
 //! | `identify` | is this file a miner: each identifier yields evidence |
 //! | `event` | decode → enrich → aggregate |
+//! | `regular` | opening a file that may be none |
 //! | `replay` | captures and event files against the policy |
 //! | `respond` | kill |
 //! | `sinks` | stdout as text or JSON |
@@ -22,6 +23,7 @@ pub mod event;
 pub mod identify;
 pub mod kernel;
 pub mod policy;
+mod regular;
 pub mod replay;
 pub mod respond;
 pub mod sinks;

@@ -2,11 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
     io::Read as _,
-    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
+
+use crate::regular;
 
 /// The kernel reads no more of a script's first line, in bytes.
 const LINE: u64 = 256;
@@ -21,9 +22,7 @@ pub fn interpreters(path: &Path) -> Vec<PathBuf> {
 }
 
 fn first_line(path: &Path) -> Option<Vec<u8>> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
-    file.metadata().ok().filter(|meta| meta.is_file())?;
+    let (file, _) = regular::open(path).ok()??;
     let mut bytes = Vec::new();
     file.take(LINE).read_to_end(&mut bytes).ok()?;
     Some(bytes.strip_prefix(b"#!")?.split(|&b| b == b'\n').next()?.to_vec())

@@ -20,6 +20,7 @@ use crate::{
         model::lossy,
     },
     identify::{Digests, digest::Wanted, hex},
+    regular,
 };
 use serde::Serialize;
 use std::{
@@ -96,10 +97,8 @@ impl Captured {
             ancestors: ancestors(pid, proc),
             ..About::default()
         };
-        // Non-blocking: what a process runs is a regular file, but nothing here may ever wait for it.
-        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-        let exe = OpenOptions::new().read(true).custom_flags(flags).open(proc.of(pid, "exe")).ok();
-        Self { exe: exe.filter(|f| f.metadata().is_ok_and(|m| m.is_file())), maps: text("maps", MAPS), about }
+        let exe = regular::open(&proc.of(pid, "exe")).ok().flatten().map(|(exe, _)| exe);
+        Self { exe, maps: text("maps", MAPS), about }
     }
 
     /// Whether the process was still there.

@@ -13,14 +13,11 @@ use std::{
 
 use miner_guard_common::abi::file::FileId;
 
-use crate::{daemon::rules::FileRules, event::decode::ExecRecord, kernel::canary::file_id};
+use crate::{daemon::rules::FileRules, event::decode::ExecRecord, kernel::canary::file_id, regular};
 
 /// Opens a program as the kernel sees it; `None` if it is gone or not a regular file.
 pub fn open(path: &Path) -> Option<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
-    file.metadata().is_ok_and(|m| m.is_file()).then_some(file)
+    Some(regular::open(path).ok()??.0)
 }
 
 /// The file by the path that was given to `execve`, if it is the one that was started.

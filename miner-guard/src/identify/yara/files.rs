@@ -1,11 +1,11 @@
 //! Which files hold rules, and what is in them.
 
 use super::Trouble;
+use crate::regular;
 use sha2::{Digest as _, Sha256};
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -100,12 +100,9 @@ pub fn read(files: &[PathBuf]) -> Result<Vec<Text>, Vec<Trouble>> {
 
 /// One byte more than `most`, if there is one.
 fn open(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its other end.
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(file)?;
-    if !file.metadata()?.is_file() {
+    let Some((file, _)) = regular::open(file)? else {
         return Err(io::Error::other("it is no regular file"));
-    }
+    };
     let mut text = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut text)?;
     Ok(text)

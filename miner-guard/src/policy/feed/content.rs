@@ -2,10 +2,11 @@
 //! their signatures if the feed has a key.
 
 use super::signed::{self, Key, Signed};
+use crate::regular;
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, Metadata},
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -117,16 +118,12 @@ pub(in crate::policy) fn open(path: &Path, limit: u64) -> Result<Vec<u8>, Troubl
 fn open_within(path: &Path, left: u64, limit: u64) -> Result<(Vec<u8>, Metadata), Trouble> {
     let fail =
         |e: io::Error| (format!("cannot read {}: {e}", shown(path)), "check the path and its permissions");
-    // Opening a pipe would wait for its other end.
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path).map_err(fail)?;
-    let meta = file.metadata().map_err(fail)?;
-    if !meta.is_file() {
+    let Some((file, meta)) = regular::open(path).map_err(fail)? else {
         return Err((
             format!("{} is not a regular file", shown(path)),
             "point it to a file of indicators, or to a directory of such files",
         ));
-    }
+    };
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(left)).unwrap_or(0) + 1);
     file.take(left + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > left {
