@@ -131,6 +131,23 @@ impl Guard {
         self.child.id()
     }
 
+    /// The ids of the programs that it hangs on interfaces.
+    pub fn programs_of_interfaces(&self) -> Result<Vec<u32>> {
+        /// `BPF_PROG_TYPE_SCHED_CLS`
+        const CLASSIFIER: &str = "3";
+        let mut ids = Vec::new();
+        for about in fs::read_dir(format!("/proc/{}/fdinfo", self.pid()))? {
+            // It may be closed again.
+            let text = fs::read_to_string(about?.path()).unwrap_or_default();
+            let field = |name: &str| text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim()));
+            if field("prog_type:") == Some(CLASSIFIER) {
+                ids.extend(field("prog_id:").and_then(|id| id.parse::<u32>().ok()));
+            }
+        }
+        ensure!(!ids.is_empty(), "it has no programs for interfaces");
+        Ok(ids)
+    }
+
     /// What it wrote to stderr so far.
     pub fn said(&mut self) -> &str {
         for line in self.stderr.try_iter() {

@@ -1,4 +1,5 @@
-//! Interfaces that come and go are followed on a thread of its own: the kernel may keep whoever hangs something on one waiting.
+//! Interfaces that come and go, and other network namespaces, are followed on a thread of its own: the kernel may keep
+//! whoever hangs something on one waiting.
 
 use std::{
     io,
@@ -7,7 +8,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::{DaemonError, start::Guard};
 use crate::kernel::{frames::Frames, hooks::Object, load::State};
@@ -41,10 +42,12 @@ impl Drop for Following {
 
 fn follow(frames: &mut Frames, stop: &OwnedFd, report: impl Fn(State) -> bool) {
     loop {
+        // It is seconds, which always fit.
+        let wait = Timespec::try_from(frames.wait()).unwrap_or(Timespec { tv_sec: 5, tv_nsec: 0 });
         let (news, end) = (frames.as_fd(), stop.as_fd());
         let mut both = [PollFd::new(&news, PollFlags::IN), PollFd::new(&end, PollFlags::IN)];
         // Interrupted: looked a little earlier.
-        let _ = poll(&mut both, None);
+        let _ = poll(&mut both, Some(&wait));
         if !both[1].revents().is_empty() {
             return;
         }

@@ -6,13 +6,14 @@
 pub mod btf;
 pub mod canary;
 pub mod cgroup;
-mod detach;
 pub mod frames;
 pub mod hooks;
 mod interfaces;
 pub mod isolate;
 pub mod learned;
+mod links;
 pub mod load;
+mod namespaces;
 mod netlink;
 pub mod pins;
 pub mod preflight;

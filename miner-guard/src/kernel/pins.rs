@@ -14,8 +14,9 @@ use miner_guard_common::abi::ABI;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{
-    KernelError, detach,
+    KernelError,
     frames::{self, Note},
+    links,
 };
 
 /// The pin directory of all instances of this ABI.
@@ -167,7 +168,7 @@ impl Instance {
     /// Ends and unpins one link; whether there was one.
     pub fn unlink(&self, name: &str) -> Result<bool, KernelError> {
         let path = self.link(name);
-        if let Err(why) = detach::link(&path) {
+        if let Err(why) = links::detach(&path) {
             tracing::debug!("{} is not detached but unpinned: {why}", path.display());
         }
         match fs::remove_file(&path) {
@@ -184,7 +185,7 @@ impl Instance {
         let links = entries(&self.dir.join("links"))?;
         for path in &links {
             // Not every kind of link can be detached: without its pin it ends all the same.
-            if let Err(why) = detach::link(path) {
+            if let Err(why) = links::detach(path) {
                 tracing::debug!("{} is not detached but unpinned: {why}", path.display());
             }
         }

@@ -110,7 +110,7 @@ routes! {
     FrameWhole => "af_packet_raw", "AF_PACKET frame with its own Ethernet header (CAP_NET_RAW)", Frames, raw::whole_frame;
     FrameTagged => "af_packet_vlan", "AF_PACKET frame with a VLAN tag and a false protocol (CAP_NET_RAW)", Frames, raw::tagged_frame;
     FramePastQueue => "af_packet_bypass", "AF_PACKET frame, `PACKET_QDISC_BYPASS` (CAP_NET_RAW)", Nothing("leaves out the queue of the interface, where the hook is; needs CAP_NET_RAW"), raw::frame_past_the_queue;
-    FrameElsewhere => "af_packet_elsewhere", "AF_PACKET frame in another network namespace (CAP_NET_RAW there)", Nothing("the hook is on interfaces of the guard's own network namespace; needs CAP_NET_RAW"), raw::frame_elsewhere;
+    FrameElsewhere => "af_packet_elsewhere", "AF_PACKET frame in another network namespace, once the guard has looked there (CAP_NET_RAW)", Frames, raw::frame_elsewhere;
     DnsUdp => "dns_udp", "DNS question by UDP", Names, content::dns_udp;
     DnsTcp => "dns_tcp", "DNS question by TCP", Names, content::dns_tcp;
     DnsMixedCase => "dns_0x20", "DNS question in mixed case (0x20)", Names, content::dns_mixed_case;
@@ -152,9 +152,10 @@ impl Route {
         matches!(self, Self::DnsUdp | Self::DnsTcp | Self::DnsMixedCase | Self::DnsEdns)
     }
 
-    /// Whether it connects first, and goes on when it is told to.
+    /// Whether it connects first, or goes to where it begins, and goes on when it is told to.
     pub fn is_held(self) -> bool {
-        matches!(self, Self::TcpBefore | Self::UdpBefore | Self::PassedBefore | Self::MovedBefore)
+        let before = [Self::TcpBefore, Self::UdpBefore, Self::PassedBefore, Self::MovedBefore];
+        before.contains(&self) || self == Self::FrameElsewhere
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use super::unavailable;
+use super::{process::hold, unavailable};
 use crate::sys;
 
 /// In each packet, so that it is known again.
@@ -61,10 +61,11 @@ pub fn frame_past_the_queue(to: SocketAddr) -> io::Result<()> {
     send_frame(libc::SOCK_DGRAM, kind, &packet, true)
 }
 
-/// From a network namespace that the guard is not in.
+/// From a network namespace that the guard is not in, once it is told to go on.
 pub fn frame_elsewhere(to: SocketAddr) -> io::Result<()> {
     sys::unshare(libc::CLONE_NEWNET).map_err(|error| unavailable("no network namespaces", &error))?;
     sys::net::loopback_up()?;
+    hold()?;
     frame(to)
 }
 

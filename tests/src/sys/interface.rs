@@ -70,17 +70,18 @@ pub fn move_to(name: &str, namespace: &impl AsRawFd) -> io::Result<()> {
 
 /// Whether a program hangs on an interface's way out by a link, as they do from 6.6 on.
 pub fn has_link(name: &str) -> io::Result<bool> {
-    Ok(tcx_programs(index(name).unwrap_or(0))? > 0)
+    Ok(!tcx_programs(index(name).unwrap_or(0))?.is_empty())
 }
 
-/// Whether some program hangs on an interface's way out, or a `clsact` is there that one could hang on.
-pub fn has_hooks(name: &str) -> io::Result<bool> {
+/// Whether one of these programs hangs on an interface's way out by a link, or a `clsact` is there that one could hang
+/// on. Guards that others run on this machine hang theirs there too.
+pub fn has_hooks(name: &str, programs: &[u32]) -> io::Result<bool> {
     let index = index(name).unwrap_or(0);
-    Ok(tcx_programs(index)? > 0 || has_clsact(index)?)
+    Ok(tcx_programs(index)?.iter().any(|id| programs.contains(id)) || has_clsact(index)?)
 }
 
-/// 0 also before 6.6, which knows none.
-fn tcx_programs(index: u32) -> io::Result<u32> {
+/// Their ids; none also before 6.6, which knows no such links.
+fn tcx_programs(index: u32) -> io::Result<Vec<u32>> {
     /// The part of `union bpf_attr` that BPF_PROG_QUERY reads and writes.
     #[repr(C)]
     #[derive(Default)]
@@ -96,13 +97,21 @@ fn tcx_programs(index: u32) -> io::Result<u32> {
     }
     const BPF_PROG_QUERY: libc::c_int = 16;
     const BPF_TCX_EGRESS: u32 = 47;
-    let mut query = Query { target: index, attach_type: BPF_TCX_EGRESS, ..Query::default() };
-    // SAFETY: the attribute outlives the call, and room for no program is asked for.
+    /// No more can hang on one side of an interface.
+    const MOST: u32 = 64;
+    let mut ids = vec![0u32; MOST as usize];
+    let programs = ids.as_mut_ptr() as u64;
+    let mut query =
+        Query { target: index, attach_type: BPF_TCX_EGRESS, programs, count: MOST, ..Query::default() };
+    // SAFETY: the attribute outlives the call, and so does the room for `count` programs that it points to.
     let done = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
     match done {
-        0 => Ok(query.count),
+        0 => {
+            ids.truncate(query.count as usize);
+            Ok(ids)
+        }
         _ => match io::Error::last_os_error() {
-            e if e.raw_os_error() == Some(libc::EINVAL) => Ok(0),
+            e if e.raw_os_error() == Some(libc::EINVAL) => Ok(Vec::new()),
             e => Err(e),
         },
     }

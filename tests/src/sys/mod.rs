@@ -8,7 +8,7 @@ use std::{
     io, mem,
     net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        fd::{AsRawFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
@@ -66,6 +66,12 @@ pub fn make_mounts_private() -> io::Result<()> {
 pub fn unshare(flags: libc::c_int) -> io::Result<()> {
     // SAFETY: unshare takes a number and touches no memory of ours.
     check(unsafe { libc::unshare(flags) }).map(drop)
+}
+
+/// Enters a network namespace, with this thread alone.
+pub fn enter_network(namespace: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: setns takes numbers and touches no memory of ours.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
 /// Lets this process have so many files open.

@@ -32,6 +32,16 @@ pub fn list() -> io::Result<Vec<Interface>> {
     Ok(all)
 }
 
+/// Whether a filter of this handle hangs on the egress side of an interface.
+///
+/// # Errors
+/// The kernel's.
+pub fn has_filter(index: u32, handle: u32) -> io::Result<bool> {
+    let mut has = false;
+    absent_is_fine(ask(&wire::filters(index, wire::EGRESS), |said| has |= said == Said::Filter(handle)))?;
+    Ok(has)
+}
+
 /// Removes a filter from the egress side of an interface; nothing if there is none.
 ///
 /// # Errors
@@ -47,7 +57,7 @@ pub fn remove_filter(index: u32, priority: u16, handle: u32) -> io::Result<()> {
 pub fn remove_clsact_if_unused(index: u32) -> io::Result<()> {
     let mut used = false;
     for side in [wire::EGRESS, wire::INGRESS] {
-        absent_is_fine(ask(&wire::filters(index, side), |said| used |= said == Said::Filter))?;
+        absent_is_fine(ask(&wire::filters(index, side), |said| used |= matches!(said, Said::Filter(_))))?;
     }
     if used { Ok(()) } else { absent_is_fine(ask(&wire::remove_clsact(index), |_| {})) }
 }
@@ -150,7 +160,10 @@ mod tests {
     fn what_is_not_there_is_not_removed_and_no_error() {
         // Nobody has so many interfaces.
         match remove_filter(0x7fff_fff0, 1, 1) {
-            Ok(()) => remove_clsact_if_unused(0x7fff_fff0).unwrap(),
+            Ok(()) => {
+                remove_clsact_if_unused(0x7fff_fff0).unwrap();
+                assert!(!has_filter(0x7fff_fff0, 1).unwrap());
+            }
             // Not root.
             Err(e) => assert_eq!(e.kind(), io::ErrorKind::PermissionDenied),
         }

@@ -52,8 +52,8 @@ pub enum Said {
     Link(Interface),
     /// The interface of this number is gone, or left a bridge.
     Gone(u32),
-    /// There is a filter.
-    Filter,
+    /// There is a filter of this handle; 0 comes before those of one priority.
+    Filter(u32),
     /// That was all.
     Done,
     /// It refused, with this errno; 0: it did what was asked.
@@ -114,7 +114,7 @@ pub fn read(batch: &[u8], mut each: impl FnMut(Said)) -> Result<(), Malformed> {
             netlink::ERROR => each(Said::Answer(netlink::errno(body).ok_or(bad)?)),
             RTM_NEWLINK => each(Said::Link(link(body).ok_or(bad)?)),
             RTM_DELLINK => each(Said::Gone(u32_at(body, 4).ok_or(bad)?)),
-            RTM_NEWTFILTER => each(Said::Filter),
+            RTM_NEWTFILTER => each(Said::Filter(u32_at(body, 8).ok_or(bad)?)),
             _ => {}
         }
     }
@@ -169,6 +169,13 @@ mod tests {
         assert_eq!(found, [link(1, 772, "lo"), link(7, 65534, "wg0"), Said::Gone(9), Said::Done]);
         assert!(matches!(&found[0], Said::Link(l) if l.is_ethernet()));
         assert!(matches!(&found[1], Said::Link(l) if !l.is_ethernet()));
+    }
+
+    #[test]
+    fn a_filter_is_told_with_its_handle() {
+        let batch = message(RTM_NEWTFILTER, 2, &traffic(7, 0x1234_5678, EGRESS, 1 << 16));
+        assert_eq!(all(&batch).1, [Said::Filter(0x1234_5678)]);
+        assert!(all(&message(RTM_NEWTFILTER, 2, &[0; 8])).0.is_err());
     }
 
     #[test]

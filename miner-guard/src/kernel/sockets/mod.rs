@@ -5,15 +5,17 @@
 
 mod wire;
 
-use std::{collections::HashSet, fs::File, io, net::SocketAddr, os::unix::fs::MetadataExt as _, path::Path};
+use std::{collections::HashSet, io, net::SocketAddr, os::fd::OwnedFd, path::Path};
 
-use super::netlink::{ANSWER, SEQUENCE, receive};
+pub use super::namespaces::processes;
+use super::{
+    namespaces::{self, namespace},
+    netlink::{ANSWER, SEQUENCE, receive},
+};
 use rustix::{
     io::Errno,
     net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
 };
-use std::os::fd::{AsFd as _, OwnedFd};
 use wire::End;
 pub use wire::{CLOSE, ESTABLISHED, LISTEN, Malformed, Socket, State, TIME_WAIT};
 
@@ -155,52 +157,15 @@ pub fn namespaces(most: usize) -> (Vec<Option<u32>>, bool) {
     (all, true)
 }
 
-/// All processes.
-pub fn processes() -> impl Iterator<Item = u32> {
-    std::fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse().ok())
-}
-
 /// The inode of the socket that a link below `/proc/PID/fd` leads to, if it is one.
 #[must_use]
 pub fn inode(link: &Path) -> Option<u64> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// The network namespace of a process, as a number; of this one for `None`.
-///
-/// # Errors
-/// That of `stat`: the process is gone.
-pub fn namespace(pid: Option<u32>) -> io::Result<u64> {
-    Ok(std::fs::metadata(namespace_path(pid))?.ino())
-}
-
-fn namespace_path(pid: Option<u32>) -> String {
-    // Of the thread: another thread may have moved.
-    pid.map_or_else(|| "/proc/thread-self/ns/net".to_owned(), |pid| format!("/proc/{pid}/ns/net"))
-}
-
-/// Does something in the network namespace of a process: on a thread of its own, which ends with it.
-pub(super) fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<T, SocketError> {
-    let io = |what| move |e| SocketError::Io(what, e);
-    let reading = "reading the network namespace";
-    let Some(pid) = pid else { return Ok(what()) };
-    let there = File::open(namespace_path(Some(pid))).map_err(io(reading))?;
-    if there.metadata().map_err(io(reading))?.ino() == namespace(None).map_err(io(reading))? {
-        return Ok(what());
-    }
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, move || {
-            move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network))?;
-            Ok::<T, Errno>(what())
-        });
-        let ended = thread.map_err(io("starting a thread"))?.join();
-        let ended = ended.unwrap_or(Err(Errno::CANCELED));
-        ended.map_err(|e| SocketError::Io("entering the network namespace", e.into()))
-    })
+/// Does something in the network namespace of a process, or of this one.
+fn within<T: Send>(pid: Option<u32>, what: impl FnOnce() -> T + Send) -> Result<T, SocketError> {
+    namespaces::within(pid, what).map_err(|e| SocketError::Io("entering the network namespace", e))
 }
 
 /// States of sockets: all but those that are over and hold nothing open.

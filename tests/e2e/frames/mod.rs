@@ -1,6 +1,8 @@
 //! A frame of a packet socket is judged like any other packet, on every interface, and by nobody any more when the guard
 //! is gone.
 
+mod elsewhere;
+
 use std::{fs::File, net::SocketAddr, sync::mpsc, thread, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -37,6 +39,7 @@ pub fn cases() -> Vec<Trial> {
         ],
     );
     cases.push(case("a_frame_by_an_interface_that_comes_later_is_dropped", later));
+    cases.extend(elsewhere::cases());
     cases
 }
 
@@ -139,11 +142,13 @@ fn audited(site: &mut Site) -> Result<Done> {
 
 fn killed(site: &mut Site) -> Result<Done> {
     site.guard()?;
-    site.guard.take().context("no guard")?.kill()?;
+    let first = site.guard.take().context("no guard")?;
+    let mut programs = first.programs_of_interfaces()?;
+    first.kill()?;
     let attempt = site.frame("127.66.66.66:3333")?;
     ensure!(attempt == DROPPED, "after the kill: {attempt}");
-    ensure!(interface::has_hooks("lo")?, "nothing hangs on lo");
-    site.guard()?;
+    ensure!(interface::has_hooks("lo", &programs)?, "nothing hangs on lo");
+    programs.extend(site.guard()?.programs_of_interfaces()?);
     let attempt = site.frame("127.66.66.66:3333")?;
     ensure!(attempt == DROPPED, "under the next: {attempt}");
     site.guard.take().context("no guard")?.stop()?;
@@ -152,7 +157,7 @@ fn killed(site: &mut Site) -> Result<Done> {
     site.post.unload()?;
     let attempt = site.frame("127.66.66.66:3333")?;
     ensure!(attempt == Attempt::Through, "unloaded: {attempt}");
-    ensure!(!interface::has_hooks("lo")?, "something still hangs on lo");
+    ensure!(!interface::has_hooks("lo", &programs)?, "something still hangs on lo");
     Ok(Done::Passed)
 }
 
@@ -184,9 +189,10 @@ fn in_a_new_namespace() -> Result<Done> {
     wait_until_covered(&post, before)?;
     let attempt = frame(&cgroup, "127.66.66.66:3333")?;
     ensure!(attempt == DROPPED, "by another one afterwards: {attempt}");
+    let programs = guard.programs_of_interfaces()?;
     guard.kill()?;
     post.unload()?;
-    ensure!(!interface::has_hooks("lo")?, "something still hangs on lo");
+    ensure!(!interface::has_hooks("lo", &programs)?, "something still hangs on lo");
     Ok(Done::Passed)
 }
 
@@ -210,7 +216,7 @@ fn moved(cgroup: &Cgroup) -> Result<()> {
     })
 }
 
-/// On how many interfaces the guard says that the hook is.
+/// On how many interfaces of its own network namespace the guard says that the hook is.
 fn covered(post: &Post) -> Result<usize> {
     let status = post.run(&["status", "-o", "json"])?;
     let status: Value = serde_json::from_slice(&status.stdout).context("status is not JSON")?;
