@@ -9,6 +9,7 @@
 mod hang;
 mod note;
 mod pace;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -93,29 +94,7 @@ impl Frames {
     /// Where they hang, in words.
     #[must_use]
     pub fn state(&self) -> State {
-        let mut text = format!("on {}", interfaces_of(self.on.range(of(self.here))));
-        let others = || self.on.iter().filter(|((namespace, _), _)| *namespace != self.here);
-        let namespaces: BTreeSet<u64> = others().map(|((namespace, _), _)| *namespace).collect();
-        match namespaces.len() {
-            0 => {}
-            1 => text.push_str(&format!(", and on {} of 1 other network namespace", interfaces_of(others()))),
-            n => text
-                .push_str(&format!(", and on {} of {n} other network namespaces", interfaces_of(others()))),
-        }
-        let mut not = self.on.iter().filter_map(|(key, hung)| Some((key, hung.why_not()?)));
-        if let Some(((namespace, index), why)) = not.next() {
-            let of = if *namespace == self.here { String::new() } else { format!(" of {namespace}") };
-            text.push_str(&format!("; not on {}, as number {index}{of}: {why}", not.count() + 1));
-        }
-        if let Some((namespace, why)) = self.not_in.first_key_value() {
-            text.push_str(&format!("; not in {} of them, as {namespace}: {why}", self.not_in.len()));
-        }
-        if self.too_many {
-            text.push_str(&format!(
-                "; only {NAMESPACES} network namespaces are looked at, and there are more"
-            ));
-        }
-        State::AttachedTo(text)
+        State::AttachedTo(words::state(self.here, &self.on, &self.not_in, self.too_many))
     }
 
     /// When to [`Self::follow`] though there is no news.
@@ -164,7 +143,9 @@ impl Frames {
             gone.into_iter().for_each(|key| self.forget(key));
         }
         self.tidy();
-        self.pace.looked(Instant::now(), processor_time().saturating_sub(begun) + there);
+        let took = processor_time().saturating_sub(begun) + there;
+        tracing::debug!(?took, "looked at {} other network namespaces", doors.len());
+        self.pace.looked(Instant::now(), took);
     }
 
     /// The processor time that it took there.
@@ -284,13 +265,6 @@ impl std::os::fd::AsFd for Frames {
 /// All interfaces of a network namespace.
 fn of(namespace: u64) -> std::ops::RangeInclusive<Key> {
     (namespace, 0)..=(namespace, u32::MAX)
-}
-
-fn interfaces_of<'h>(all: impl Iterator<Item = (&'h Key, &'h Hung)>) -> String {
-    match all.filter(|(_, hung)| hung.why_not().is_none()).count() {
-        1 => "1 interface".to_owned(),
-        n => format!("{n} interfaces"),
-    }
 }
 
 /// What the calling thread has taken of a processor.

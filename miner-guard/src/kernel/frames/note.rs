@@ -2,17 +2,16 @@
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
-use super::{
-    super::{
-        KernelError, interfaces,
-        namespaces::{self, Door},
-        pins::Instance,
-    },
-    NAMESPACES,
+use super::super::{
+    KernelError, interfaces,
+    namespaces::{self, Door},
+    pins::Instance,
 };
 
 /// Before others: one that decides would keep later ones from being asked.
 pub(super) const PRIORITY: u16 = 1;
+/// Network namespaces that are looked at for one that filters were left in.
+const NAMESPACES: usize = 1 << 16;
 
 /// Says that there is a filter of an instance's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
