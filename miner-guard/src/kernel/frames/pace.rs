@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// At least so long from one look to the next when nothing is known to have come.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// At most so long: who makes many interfaces would else keep the guard from looking.
+const LONGEST: Duration = Duration::from_secs(60);
 /// What came is looked at again after this: an interface is made first, then moved to where it belongs.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Looks take at most a thousandth of a processor; while something comes, a fiftieth.
@@ -45,8 +47,8 @@ impl Pace {
     /// A look has ended that took this much processor time.
     pub(super) fn looked(&mut self, now: Instant, took: Duration) {
         let wait = match std::mem::take(&mut self.news) {
-            true => AGAIN.max(took * SHARE_AT_NEWS),
-            false => INTERVAL.max(took * SHARE),
+            true => (took * SHARE_AT_NEWS).clamp(AGAIN, LONGEST),
+            false => (took * SHARE).clamp(INTERVAL, LONGEST),
         };
         *self = Self { ended: now, took, due: now + wait, news: false };
     }
@@ -59,7 +61,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn looks_take_a_thousandth_of_a_processor() {
+    fn looks_take_a_thousandth_of_a_processor_and_come_once_a_minute() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
         assert!(pace.is_due(start));
@@ -67,6 +69,9 @@ mod tests {
         assert_eq!(pace.wait(start), INTERVAL);
         pace.looked(start, 20 * MS);
         assert_eq!(pace.wait(start), Duration::from_secs(20));
+        pace.looked(start, 100 * MS);
+        assert_eq!(pace.wait(start), LONGEST);
+        pace.looked(start, 20 * MS);
         assert!(!pace.is_due(start + 19_999 * MS) && pace.is_due(start + 20_000 * MS));
     }
 
