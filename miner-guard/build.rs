@@ -14,7 +14,7 @@ use object::build::elf::Builder;
 const OVERRIDE: &str = "MINER_GUARD_BPF_TOOLCHAIN";
 const TARGET: &str = "bpfel-unknown-none";
 /// The crates that use unstable features (`asm_experimental_arch` in `aya_ebpf`).
-const UNSTABLE: &str = "aya_ebpf,aya_log_ebpf,miner_guard_ebpf,mg_net,mg_exec,mg_lsm,mg_egress,mg_runtime,mg_answers,mg_frames,mg_isolate";
+const UNSTABLE: &str = "aya_ebpf,aya_log_ebpf,miner_guard_ebpf,mg_net,mg_exec,mg_lsm,mg_egress,mg_runtime,mg_answers,mg_frames,mg_isolate,mg_options";
 
 /// A toolchain that can build for [`TARGET`].
 struct Toolchain {

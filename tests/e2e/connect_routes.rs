@@ -174,7 +174,6 @@ impl Findings {
             }
             Closer::Names => egress(),
             Closer::Frames => attached("frame"),
-            Closer::Nothing(why) => Err(why.to_owned()),
         }
     }
 }

@@ -23,6 +23,7 @@ mod machine;
 mod malformed;
 mod miner;
 mod names;
+mod options;
 mod payloads;
 mod policy_swap;
 mod runtime;
@@ -32,7 +33,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 use miner_guard_tests::{
-    busy, case, coverage, dialogue, init, malformed as malformed_packets, questions, route, sandbox, work,
+    busy, case, coverage, dialogue, init, malformed as malformed_packets, options as socket_options,
+    questions, route, sandbox, work,
 };
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         || busy::serve()
         || dialogue::serve()
         || questions::serve()
+        || socket_options::serve()
     {
         return ExitCode::SUCCESS;
     }
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
 /// What differs most between kernels: in a virtual machine the others are left out unless `--include-ignored` is given,
 /// because a guard takes long to start there.
 fn kernel_cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases(), exec_stop::cases()]
+    [machine::cases(), doctor::cases(), connect_routes::cases(), options::cases(), exec_stop::cases()]
         .into_iter()
         .flatten()
         .collect()

@@ -28,6 +28,7 @@ pub mod https;
 pub mod init;
 pub mod listener;
 pub mod malformed;
+pub mod options;
 pub mod program;
 pub mod questions;
 pub mod route;

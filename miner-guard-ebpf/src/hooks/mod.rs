@@ -7,4 +7,5 @@ pub mod fpu;
 pub mod frame;
 pub mod ingress;
 pub mod isolated;
+pub mod option;
 pub mod sample;

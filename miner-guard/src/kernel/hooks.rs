@@ -18,6 +18,8 @@ pub enum Object {
     Lsm,
     /// What is hung on isolated cgroups.
     Isolate,
+    /// What is hung on the guarded cgroup once somebody opens a packet socket.
+    Options,
     /// Rounding modes and code samples: the daemon's own, not pinned.
     Runtime,
 }
@@ -25,7 +27,7 @@ pub enum Object {
 impl Object {
     /// Whether its hooks hang on a cgroup, so that they see nothing outside it.
     pub const fn hangs_on_a_cgroup(self) -> bool {
-        matches!(self, Self::Net | Self::Egress | Self::Answers | Self::Isolate)
+        matches!(self, Self::Net | Self::Egress | Self::Answers | Self::Isolate | Self::Options)
     }
 }
 

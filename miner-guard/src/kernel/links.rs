@@ -1,4 +1,5 @@
-//! Pinned links: ends one at once, where its kind can, and says where those of interfaces hang.
+//! Pinned links: makes one of a kind that aya gives nobody, ends one at once, where its kind can, and says where those of
+//! interfaces hang.
 //!
 //! A link whose last pin goes is taken down by the kernel a moment later. A cgroup link that is detached first stops
 //! being asked before the call returns. aya has no door to this.
@@ -7,28 +8,40 @@ use std::{
     ffi::CString,
     fs, io,
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
 };
 
 /// `enum bpf_cmd` of linux/bpf.h.
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// `enum bpf_attach_type`
+pub(super) const BPF_CGROUP_SETSOCKOPT: u32 = 22;
 const BPF_TCX_EGRESS: u32 = 47;
 /// `BPF_MPROG_MAX`: programs that can hang on one side of an interface.
 const PROGRAMS: usize = 64;
 
-/// The part of `union bpf_attr` that BPF_OBJ_GET reads.
+/// The part of `union bpf_attr` that BPF_OBJ_PIN and BPF_OBJ_GET read.
 #[repr(C)]
-struct ObjGet {
+struct Object {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
+}
+
+/// The part that BPF_LINK_CREATE reads.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
 }
 
 /// The part that BPF_LINK_DETACH reads.
@@ -50,6 +63,27 @@ struct ProgQuery {
     /// Flags of programs, links, their flags: not asked for.
     more: [u64; 3],
     revision: u64,
+}
+
+/// Hangs a program on a cgroup, by a link that is pinned at `path`.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn hang_on_cgroup(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    attach_type: u32,
+    path: &Path,
+) -> io::Result<()> {
+    let [prog_fd, target_fd] = [program, cgroup].map(|fd| fd.as_raw_fd().cast_unsigned());
+    let mut create = LinkCreate { prog_fd, target_fd, attach_type, flags: 0 };
+    // SAFETY: the attribute holds no pointer.
+    let link = owned(unsafe { bpf(BPF_LINK_CREATE, &mut create) }?);
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let bpf_fd = link.as_raw_fd().cast_unsigned();
+    let mut pin = Object { pathname: name.as_ptr() as u64, bpf_fd, file_flags: 0 };
+    // SAFETY: the kernel reads the name, which is NUL-terminated and outlives the call.
+    unsafe { bpf(BPF_OBJ_PIN, &mut pin) }.map(drop)
 }
 
 /// Detaches the link that is pinned at `path`.
@@ -97,11 +131,15 @@ pub(super) fn programs_on(interface: u32) -> io::Result<Vec<u32>> {
 
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
-    let mut get = ObjGet { pathname: name.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    let mut get = Object { pathname: name.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
     // SAFETY: the kernel reads the name, which is NUL-terminated and outlives the call.
-    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
+    Ok(owned(unsafe { bpf(BPF_OBJ_GET, &mut get) }?))
+}
+
+/// What a call has just opened.
+fn owned(fd: libc::c_int) -> OwnedFd {
     // SAFETY: the descriptor is new, open and owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// bpf(2).

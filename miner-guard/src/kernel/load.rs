@@ -1,12 +1,12 @@
 //! From object files to programs that run: load, attach, pin.
 
-use std::fs::File;
+use std::{fs::File, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, Lsm, Program, RawTracePoint,
-        links::FdLink,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, CgroupSockopt, Lsm, Program,
+        RawTracePoint, links::FdLink,
     },
 };
 
@@ -15,8 +15,10 @@ use super::{
     cgroup::Guarded,
     frames::Frames,
     hooks::{HOOKS, Hook, Object, Place},
+    links,
     pins::Instance,
     preflight::Preflight,
+    queues::Queues,
     runtime::Runtime,
     tables::SHARED,
 };
@@ -24,6 +26,8 @@ use miner_guard_common::abi::offsets::{ABSENT, Offset};
 
 /// Loaded when the first cgroup is isolated.
 const ISOLATE: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-isolate"));
+/// Loaded when there is a packet socket.
+const OPTIONS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-options"));
 const OBJECTS: [(Object, &[u8]); 7] = [
     (Object::Net, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-net"))),
     (Object::Egress, aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/mg-egress"))),
@@ -136,6 +140,22 @@ pub(super) fn isolating(instance: &Instance) -> Result<Ebpf, KernelError> {
     load_one(Object::Isolate, ISOLATE, &offsets()?, None, instance)
 }
 
+/// Loads, attaches and pins the program that is asked when an option is set on a socket. aya lets nobody have a link of this
+/// kind.
+pub(super) fn hang_on_options(instance: &Instance, dir: &File) -> Result<(), KernelError> {
+    let refused = |e| KernelError::refused("the kernel refused the hook on socket options", e);
+    let mut ebpf = load_one(Object::Options, OPTIONS, &offsets()?, None, instance)?;
+    let program = ebpf.program_mut("mg_setsockopt").ok_or_else(|| KernelError::Refused {
+        what: "the hook on socket options".into(),
+        why: "the object does not hold it: this build is damaged".into(),
+    })?;
+    let program: &mut CgroupSockopt = program.try_into().map_err(refused)?;
+    program.load().map_err(refused)?;
+    let fd = program.fd().map_err(refused)?.as_fd();
+    links::hang_on_cgroup(fd, dir.as_fd(), links::BPF_CGROUP_SETSOCKOPT, &instance.link("option"))
+        .map_err(|e| KernelError::refused("hanging the hook on socket options", e))
+}
+
 impl Loaded {
     /// Attaches and pins every hook, in the order of the table. Fails if a required one cannot run.
     pub fn attach(
@@ -149,7 +169,10 @@ impl Loaded {
             self.states.extend(states);
             runtime
         });
-        let frames = self.take(Object::Frames).map(|ebpf| Frames::attach(ebpf, instance));
+        let frames = self.take(Object::Frames).map(|ebpf| {
+            let queues = Queues::new(instance, guarded, &preflight.cgroup_root);
+            queues.and_then(|queues| Frames::attach(ebpf, instance, queues))
+        });
         if let (Some(hook), Some(done)) = (HOOKS.iter().find(|h| h.object == Object::Frames), &frames) {
             let state = match done {
                 Ok(frames) => frames.state(),

@@ -17,6 +17,7 @@ mod namespaces;
 mod netlink;
 pub mod pins;
 pub mod preflight;
+pub mod queues;
 pub mod ring;
 pub mod runtime;
 pub mod sockets;

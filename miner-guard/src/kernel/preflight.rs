@@ -77,7 +77,8 @@ impl Preflight {
             | Object::Exec
             | Object::Answers
             | Object::Frames
-            | Object::Isolate => Ok(()),
+            | Object::Isolate
+            | Object::Options => Ok(()),
             Object::Runtime if std::env::consts::ARCH != "x86_64" => {
                 Err(format!("only code of x86-64 is understood, and this is {}", std::env::consts::ARCH))
             }

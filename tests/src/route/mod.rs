@@ -39,8 +39,6 @@ pub enum Closer {
     Payload,
     /// The hook on what leaves by an interface.
     Frames,
-    /// Nothing; why.
-    Nothing(&'static str),
 }
 
 macro_rules! routes {
@@ -78,7 +76,7 @@ macro_rules! routes {
     };
 }
 
-use Closer::{Connect, Egress, Frames, Names, Nothing, Payload};
+use Closer::{Connect, Egress, Frames, Names, Payload};
 
 routes! {
     Tcp => "tcp", "TCP connect", Connect, tcp::connect;
@@ -109,7 +107,7 @@ routes! {
     Frame => "af_packet", "AF_PACKET frame (CAP_NET_RAW)", Frames, raw::frame;
     FrameWhole => "af_packet_raw", "AF_PACKET frame with its own Ethernet header (CAP_NET_RAW)", Frames, raw::whole_frame;
     FrameTagged => "af_packet_vlan", "AF_PACKET frame with a VLAN tag and a false protocol (CAP_NET_RAW)", Frames, raw::tagged_frame;
-    FramePastQueue => "af_packet_bypass", "AF_PACKET frame, `PACKET_QDISC_BYPASS` (CAP_NET_RAW)", Nothing("leaves out the queue of the interface, where the hook is; needs CAP_NET_RAW"), raw::frame_past_the_queue;
+    FramePastQueue => "af_packet_bypass", "AF_PACKET frame, `PACKET_QDISC_BYPASS` from before the guard came (CAP_NET_RAW)", Frames, raw::frame_past_the_queue;
     FrameElsewhere => "af_packet_elsewhere", "AF_PACKET frame in another network namespace, once the guard has looked there (CAP_NET_RAW)", Frames, raw::frame_elsewhere;
     DnsUdp => "dns_udp", "DNS question by UDP", Names, content::dns_udp;
     DnsTcp => "dns_tcp", "DNS question by TCP", Names, content::dns_tcp;
@@ -155,7 +153,7 @@ impl Route {
     /// Whether it connects first, or goes to where it begins, and goes on when it is told to.
     pub fn is_held(self) -> bool {
         let before = [Self::TcpBefore, Self::UdpBefore, Self::PassedBefore, Self::MovedBefore];
-        before.contains(&self) || self == Self::FrameElsewhere
+        before.contains(&self) || matches!(self, Self::FramePastQueue | Self::FrameElsewhere)
     }
 }
 

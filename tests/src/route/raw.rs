@@ -55,7 +55,7 @@ pub fn tagged_frame(to: SocketAddr) -> io::Result<()> {
     send_frame(libc::SOCK_RAW, libc::ETH_P_ARP as u16, &ethernet(&[VLAN, 7, kind], &packet), false)
 }
 
-/// The same, and it is to leave the interface's queue out.
+/// The same by a socket that leaves the queue of the interface out; sent when it is told to go on.
 pub fn frame_past_the_queue(to: SocketAddr) -> io::Result<()> {
     let (kind, packet) = packet(to);
     send_frame(libc::SOCK_DGRAM, kind, &packet, true)
@@ -94,6 +94,7 @@ fn send_frame(kind: libc::c_int, protocol: u16, frame: &[u8], past_the_queue: bo
     let socket = sys::socket(libc::AF_PACKET, kind, 0)?;
     if past_the_queue {
         sys::set_option(&socket, libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1)?;
+        hold()?;
     }
     // SAFETY: sockaddr_ll is plain data for which all zeroes is a value.
     let mut interface: libc::sockaddr_ll = unsafe { mem::zeroed() };

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     event::enrich::{cgroup, proc_root::ProcRoot},
-    kernel::sockets::{inode, processes},
+    kernel::sockets::{held_by, processes},
 };
 
 /// cgroups that are known by their ids.
@@ -26,10 +26,7 @@ pub fn of(inodes: &HashSet<u32>) -> HashMap<u32, Vec<u32>> {
         return found;
     }
     for pid in processes() {
-        for fd in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            let Some(inode) = fs::read_link(fd.path()).ok().and_then(|to| inode(&to)) else {
-                continue;
-            };
+        for (_, inode) in held_by(pid) {
             let inode = inode as u32;
             if !inodes.contains(&inode) {
                 continue;
@@ -87,17 +84,18 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::sockets::inode;
 
     #[test]
     fn a_socket_of_this_process_is_held_by_it() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         use std::os::fd::AsRawFd as _;
         let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
-        let inode = inode(&link).unwrap() as u32;
-        assert_eq!(of(&HashSet::from([inode]))[&inode], [std::process::id()]);
+        let own = inode(&link).unwrap() as u32;
+        assert_eq!(of(&HashSet::from([own]))[&own], [std::process::id()]);
         assert!(of(&HashSet::new()).is_empty());
         for bad in ["socket:[", "socket:[x]", "pipe:[7]", "/dev/null"] {
-            assert_eq!(super::inode(Path::new(bad)), None, "{bad}");
+            assert_eq!(inode(Path::new(bad)), None, "{bad}");
         }
     }
 

@@ -27,6 +27,7 @@ use super::{
     load::State,
     namespaces::{self, Door},
     pins::Instance,
+    queues::{self, Queues},
 };
 use hang::{Hanger, Hung};
 pub(super) use note::{Note, clear};
@@ -56,6 +57,7 @@ pub struct Frames {
     too_many: bool,
     /// Links of interfaces that are in another network namespace now.
     gone: BTreeSet<String>,
+    queues: Queues,
 }
 
 impl Frames {
@@ -63,7 +65,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the guard's own interfaces cannot be listed, or the programs hang on none of them.
-    pub(super) fn attach(ebpf: Ebpf, instance: &Instance) -> Result<Self, KernelError> {
+    pub(super) fn attach(ebpf: Ebpf, instance: &Instance, queues: Queues) -> Result<Self, KernelError> {
         let unlisted = |e| KernelError::refused("listening for network interfaces", e);
         // First, so that none that comes meanwhile is missed.
         let news = News::listen().map_err(unlisted)?;
@@ -77,6 +79,7 @@ impl Frames {
             not_in: BTreeMap::new(),
             too_many: false,
             gone: BTreeSet::new(),
+            queues,
         };
         frames.sync(here, usize::MAX)?;
         let mut why = frames.on.values().map(Hung::why_not);
@@ -129,9 +132,11 @@ impl Frames {
         let begun = processor_time();
         let (doors, all) = namespaces::doors(NAMESPACES - 1);
         let mut there = Duration::ZERO;
+        let mut sockets = packet_sockets();
         for door in &doors {
-            there += self.look_at(door);
+            there += self.look_at(door, &mut sockets);
         }
+        self.queues.keep(&sockets);
         self.too_many = !all;
         if all {
             let still = |namespace: u64| {
@@ -148,9 +153,12 @@ impl Frames {
         self.pace.looked(Instant::now(), took);
     }
 
-    /// The processor time that it took there.
-    fn look_at(&mut self, door: &Door) -> Duration {
-        let done = door.within(|| (self.sync(door.namespace, INTERFACES), processor_time()));
+    /// Adds the packet sockets there. The processor time that it took.
+    fn look_at(&mut self, door: &Door, sockets: &mut BTreeSet<u64>) -> Duration {
+        let done = door.within(|| {
+            sockets.append(&mut packet_sockets());
+            (self.sync(door.namespace, INTERFACES), processor_time())
+        });
         let (why, took) = match done {
             Ok((Ok(0), took)) => (None, took),
             Ok((Ok(more), took)) => {
@@ -265,6 +273,11 @@ impl std::os::fd::AsFd for Frames {
 /// All interfaces of a network namespace.
 fn of(namespace: u64) -> std::ops::RangeInclusive<Key> {
     (namespace, 0)..=(namespace, u32::MAX)
+}
+
+/// Those of the network namespace that the calling thread is in; none where the kernel knows no such sockets.
+fn packet_sockets() -> BTreeSet<u64> {
+    queues::open().unwrap_or_default()
 }
 
 /// What the calling thread has taken of a processor.

@@ -157,6 +157,15 @@ pub fn namespaces(most: usize) -> (Vec<Option<u32>>, bool) {
     (all, true)
 }
 
+/// The sockets that a process holds: descriptor and inode. Nothing of one that is gone.
+pub fn held_by(pid: u32) -> impl Iterator<Item = (i32, u64)> {
+    let all = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    all.filter_map(|fd| {
+        let inode = inode(&std::fs::read_link(fd.path()).ok()?)?;
+        Some((fd.file_name().to_str()?.parse().ok()?, inode))
+    })
+}
+
 /// The inode of the socket that a link below `/proc/PID/fd` leads to, if it is one.
 #[must_use]
 pub fn inode(link: &Path) -> Option<u64> {
