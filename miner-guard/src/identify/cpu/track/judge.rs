@@ -29,9 +29,9 @@ const INTERPRETED: u32 = 12;
 /// RandomX keeps 256 MiB at the least, and a test of the floating point unit has no need to.
 const CACHE: u64 = 200 * MEBI;
 /// Windows before a mix is judged, whatever the time.
-const WINDOWS: usize = 5;
+const WINDOWS: u64 = 5;
 /// A mix holds when so many of its windows, in per cent, show it.
-const HOLDS: usize = 80;
+const HOLDS: u64 = 80;
 /// More data than this, a second of processor time, and a mapping larger than that, are a reason to hash.
 const DATA: u64 = 1_000_000;
 const MAPPED: u64 = 64 * MEBI;
@@ -140,20 +140,21 @@ pub(super) fn mix(
     look: &dyn Look,
 ) -> Option<Found> {
     let (time_ns, code) = p.full.take()?;
+    let sustain_ns = u64::try_from(settings.sustain.as_nanos()).unwrap_or(u64::MAX);
     let features = mix::features(&code);
     let by_mix = mix::log_odds(&features);
     tracing::trace!(pid, cgroup = p.cgroup, by_mix, ?features, "window");
     // Signs of shape add at most so much.
     const REACH: f64 = 7.0;
     if by_mix < -REACH {
-        p.judged(Window { time_ns, flagged: false, by_shape: false });
+        p.judged(Window { time_ns, flagged: false, by_shape: false }, sustain_ns);
         return None;
     }
     let signs = if by_mix >= 0.0 { Vec::new() } else { signs(pid, now_ns, p, &code, look) };
     let odds = by_mix + signs.iter().map(|(weight, _)| weight).sum::<f64>();
     let likely = odds >= 0.0;
     if !likely {
-        p.judged(Window { time_ns, flagged: false, by_shape: false });
+        p.judged(Window { time_ns, flagged: false, by_shape: false }, sustain_ns);
         return None;
     }
     // Data is measured from one such window to the next; the first only begins.
@@ -163,8 +164,8 @@ pub(super) fn mix(
     let moved = usage.moved.saturating_sub(before.moved);
     let mapped = p.memory(pid, now_ns, look).map_or(0, |m| m.files);
     let flagged = moved.saturating_mul(1000) / cpu_ms < DATA && mapped < MAPPED;
-    p.judged(Window { time_ns, flagged, by_shape: by_mix < 0.0 });
-    let (since, windows, by_shape) = holds(p, settings.sustain)?;
+    p.judged(Window { time_ns, flagged, by_shape: by_mix < 0.0 }, sustain_ns);
+    let (since, windows, by_shape) = holds(p, sustain_ns)?;
     if !p.tell("hashing") {
         return None;
     }
@@ -198,16 +199,14 @@ fn signs(pid: u32, now_ns: u64, p: &mut Process, code: &Counts, look: &dyn Look)
 
 /// Since when the newest windows hold, how many they are, and whether mostly by their shape; `None` while they do not, or
 /// not for long enough.
-fn holds(p: &Process, sustain: Duration) -> Option<(u64, usize, bool)> {
-    let sustain = u64::try_from(sustain.as_nanos()).unwrap_or(u64::MAX);
-    let newest = p.windows.back()?.time_ns;
+fn holds(p: &Process, sustain_ns: u64) -> Option<(u64, u64, bool)> {
     let (mut n, mut flagged, mut by_shape) = (0, 0, 0);
-    for w in p.windows.iter().rev() {
-        n += 1;
-        flagged += usize::from(w.flagged);
-        by_shape += usize::from(w.flagged && w.by_shape);
-        if n >= WINDOWS && newest.saturating_sub(w.time_ns) >= sustain {
-            return (flagged * 100 >= n * HOLDS).then_some((w.time_ns, n, by_shape * 2 > flagged));
+    for s in p.stretches.iter().rev() {
+        n += u64::from(s.windows);
+        flagged += u64::from(s.flagged);
+        by_shape += u64::from(s.by_shape);
+        if n >= WINDOWS && p.judged_ns.saturating_sub(s.from_ns) >= sustain_ns {
+            return (flagged * 100 >= n * HOLDS).then_some((s.from_ns, n, by_shape * 2 > flagged));
         }
     }
     None

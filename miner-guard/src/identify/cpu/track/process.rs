@@ -17,8 +17,10 @@ pub(super) const WINDOW: u32 = 16;
 const HINT: u32 = 4;
 /// Newest samples, with their addresses.
 const RECENT: usize = 48;
-/// Newest windows.
-const WINDOWS: usize = 256;
+/// Stretches of time that are remembered, the newest, each at least a 32nd of what a mix must hold: a process that runs on many
+/// processors brings windows by the dozen a second, one that sleeps mostly one a minute.
+const STRETCHES: usize = 64;
+const STRETCHES_HELD: u64 = 32;
 /// Threads that are remembered.
 const THREADS: usize = 64;
 const SECOND: u64 = 1_000_000_000;
@@ -63,6 +65,16 @@ pub(super) struct Window {
     pub by_shape: bool,
 }
 
+/// The windows of some stretch of time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// Time of the first one.
+    pub from_ns: u64,
+    pub windows: u32,
+    pub flagged: u32,
+    pub by_shape: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Process {
     pub uid: u32,
@@ -75,7 +87,9 @@ pub(super) struct Process {
     pub filling: Counts,
     /// A full one that is to be judged, and when it was full.
     pub full: Option<(u64, Counts)>,
-    pub windows: VecDeque<Window>,
+    pub stretches: VecDeque<Stretch>,
+    /// When the newest window was full.
+    pub judged_ns: u64,
     /// When data was last measured.
     pub usage: Option<Usage>,
     pub modes: Modes,
@@ -103,7 +117,8 @@ impl Process {
             recent: VecDeque::new(),
             filling: Counts::default(),
             full: None,
-            windows: VecDeque::new(),
+            stretches: VecDeque::new(),
+            judged_ns: 0,
             usage: None,
             modes: Modes::default(),
             modes_since: None,
@@ -229,12 +244,22 @@ impl Process {
         }
     }
 
-    /// A window was judged.
-    pub fn judged(&mut self, window: Window) {
-        if self.windows.len() >= WINDOWS {
-            self.windows.pop_front();
+    /// A window was judged, of a mix that must hold for `sustain_ns`.
+    pub fn judged(&mut self, window: Window, sustain_ns: u64) {
+        let Window { time_ns, flagged, by_shape } = window;
+        self.judged_ns = time_ns;
+        let length = sustain_ns / STRETCHES_HELD;
+        if self.stretches.back().is_none_or(|s| time_ns.saturating_sub(s.from_ns) >= length) {
+            if self.stretches.len() >= STRETCHES {
+                self.stretches.pop_front();
+            }
+            self.stretches.push_back(Stretch { from_ns: time_ns, windows: 0, flagged: 0, by_shape: 0 });
         }
-        self.windows.push_back(window);
+        if let Some(s) = self.stretches.back_mut() {
+            s.windows = s.windows.saturating_add(1);
+            s.flagged = s.flagged.saturating_add(u32::from(flagged));
+            s.by_shape = s.by_shape.saturating_add(u32::from(flagged && by_shape));
+        }
     }
 
     /// True the first time.

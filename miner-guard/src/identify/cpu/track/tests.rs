@@ -184,6 +184,43 @@ fn hashing_is_told_when_it_was_sustained_and_moved_no_data() {
 }
 
 #[test]
+fn hashing_on_all_processors_of_a_large_machine_is_told_too() {
+    let (mut t, told) = (tracker(120), Told::default());
+    let mut found = Vec::new();
+    // 64 processors, four samples of each a second, looked at 32 times a second.
+    for n in 0..130 * 32 {
+        let now = n * SECOND / 32;
+        told.now.set(now);
+        (0..8).for_each(|_| t.sample(&sample(42, now, FILE, HASH)));
+        found.extend(t.tick(now, &told));
+    }
+    assert_eq!(found.len(), 1);
+    assert!((120..124).contains(&found[0].after.as_secs()), "{found:?}");
+}
+
+#[test]
+fn hashing_must_hold_for_as_long_as_the_site_wants_be_it_an_hour() {
+    let found = runs(&mut tracker(3_600), &Told::default(), HASH, 4_000);
+    assert_eq!(found.len(), 1);
+    assert!((3_600..4_000).contains(&found[0].after.as_secs()), "{found:?}");
+}
+
+#[test]
+fn hashing_that_stops_now_and_then_is_not_sustained() {
+    let (mut t, told) = (tracker(30), Told::default());
+    let mut found = Vec::new();
+    for quarter in 0..240 {
+        let now = quarter * SECOND / 4;
+        told.now.set(now);
+        // 12 s of hashing, then 4 s of something else: three quarters.
+        let code = if quarter % 64 < 48 { HASH } else { PARSER };
+        t.sample(&sample(42, now, FILE, code));
+        found.extend(t.tick(now, &told));
+    }
+    assert_eq!(found, []);
+}
+
+#[test]
 fn a_parser_is_nothing() {
     assert_eq!(runs(&mut tracker(5), &Told::default(), PARSER, 60), []);
 }
