@@ -42,8 +42,8 @@ pub struct Queues {
     dir: File,
     /// The guarded cgroup, as `/proc/PID/cgroup` names it.
     below: PathBuf,
-    /// Whether the hook was hung, or cannot be.
-    tried: bool,
+    /// Whether the hook hangs, once that was tried.
+    hangs: Option<bool>,
     /// By inode, those that need not be looked at again.
     kept: BTreeSet<u64>,
 }
@@ -58,7 +58,7 @@ impl Queues {
             instance: instance.clone(),
             dir,
             below: PathBuf::from("/").join(below),
-            tried: false,
+            hangs: None,
             kept: BTreeSet::new(),
         })
     }
@@ -71,21 +71,25 @@ impl Queues {
             return;
         }
         // Before any is looked at: what is in the queue then stays there.
-        if !self.tried {
-            self.tried = true;
-            match self.hang() {
+        let hangs = *self.hangs.get_or_insert_with(|| {
+            let hung = load::hang_on_options(&self.instance, &self.dir);
+            match &hung {
                 Ok(()) => {
-                    tracing::debug!("there is a packet socket: none may leave out the queue from now on")
+                    tracing::info!("there is a packet socket: none may leave out the queue from now on")
                 }
                 Err(e) => tracing::warn!("a packet socket may leave out the queue and its hook: {e}"),
             }
-        }
+            hung.is_ok()
+        });
         let guarded: Vec<u32> = namespaces::processes().filter(|pid| self.guards(*pid)).collect();
         for pid in guarded {
             for (fd, inode) in sockets::held_by(pid).filter(|(_, inode)| new.contains(inode)) {
                 match put_back(pid, fd, inode) {
                     Ok(left_out) => {
-                        self.kept.insert(inode);
+                        // Without the hook it may be out again tomorrow.
+                        if hangs {
+                            self.kept.insert(inode);
+                        }
                         if left_out {
                             tracing::warn!(
                                 "process {pid} sent frames past the queue of an interface: they pass by it again"
@@ -97,10 +101,6 @@ impl Queues {
                 }
             }
         }
-    }
-
-    fn hang(&self) -> Result<(), KernelError> {
-        load::hang_on_options(&self.instance, &self.dir)
     }
 
     fn guards(&self, pid: u32) -> bool {
