@@ -6,7 +6,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, CgroupSockopt, Lsm, Program,
-        RawTracePoint, links::FdLink,
+        ProgramError, RawTracePoint, links::FdLink,
     },
 };
 
@@ -145,11 +145,7 @@ pub(super) fn isolating(instance: &Instance) -> Result<Ebpf, KernelError> {
 pub(super) fn hang_on_options(instance: &Instance, dir: &File) -> Result<(), KernelError> {
     let refused = |e| KernelError::refused("the kernel refused the hook on socket options", e);
     let mut ebpf = load_one(Object::Options, OPTIONS, &offsets()?, None, instance)?;
-    let program = ebpf.program_mut("mg_setsockopt").ok_or_else(|| KernelError::Refused {
-        what: "the hook on socket options".into(),
-        why: "the object does not hold it: this build is damaged".into(),
-    })?;
-    let program: &mut CgroupSockopt = program.try_into().map_err(refused)?;
+    let program: &mut CgroupSockopt = program(&mut ebpf, "mg_setsockopt")?;
     program.load().map_err(refused)?;
     let fd = program.fd().map_err(refused)?.as_fd();
     links::hang_on_cgroup(fd, dir.as_fd(), links::BPF_CGROUP_SETSOCKOPT, &instance.link("option"))
@@ -212,19 +208,29 @@ fn explained(e: &KernelError, preflight: &Preflight) -> String {
     }
 }
 
+/// A program of an object, as what it is.
+pub(super) fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, KernelError>
+where
+    &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let found = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    found.try_into().map_err(|e| KernelError::refused(format!("taking the program {name}"), e))
+}
+
+fn missing(name: &str) -> KernelError {
+    KernelError::Refused {
+        what: format!("the program {name}"),
+        why: "the object holds none of its kind: this build is damaged".into(),
+    }
+}
+
 /// Attaches a hook: to this cgroup, where it hangs on one.
 pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink, KernelError> {
-    let refused = |e: aya::programs::ProgramError| {
-        KernelError::refused(format!("the kernel refused the hook {}", hook.name), e)
-    };
-    let missing = || KernelError::Refused {
-        what: format!("the hook {}", hook.name),
-        why: format!("the object holds no program {} of its kind: this build is damaged", hook.program),
-    };
-    let program: &mut Program = ebpf.program_mut(hook.program).ok_or_else(missing)?;
+    let refused =
+        |e: ProgramError| KernelError::refused(format!("the kernel refused the hook {}", hook.name), e);
     let link = match hook.place {
         Place::SockAddr => {
-            let p: &mut CgroupSockAddr = program.try_into().map_err(refused)?;
+            let p: &mut CgroupSockAddr = program(ebpf, hook.program)?;
             // It may hang on another cgroup already.
             if p.fd().is_err() {
                 p.load().map_err(refused)?;
@@ -237,7 +243,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
                 Place::Ingress => CgroupSkbAttachType::Ingress,
                 _ => CgroupSkbAttachType::Egress,
             };
-            let p: &mut CgroupSkb = program.try_into().map_err(refused)?;
+            let p: &mut CgroupSkb = program(ebpf, hook.program)?;
             if p.fd().is_err() {
                 p.load().map_err(refused)?;
             }
@@ -245,7 +251,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
             FdLink::try_from(p.take_link(id).map_err(refused)?)
         }
         Place::RawTracepoint(name) => {
-            let p: &mut RawTracePoint = program.try_into().map_err(refused)?;
+            let p: &mut RawTracePoint = program(ebpf, hook.program)?;
             p.load().map_err(refused)?;
             let id = p.attach(name).map_err(refused)?;
             return Ok(p.take_link(id).map_err(refused)?.into());
@@ -253,13 +259,15 @@ pub(super) fn attach(ebpf: &mut Ebpf, hook: &Hook, dir: &File) -> Result<FdLink,
         Place::Lsm(name) => {
             let types =
                 Btf::from_sys_fs().map_err(|e| KernelError::refused("reading the kernel's types", e))?;
-            let p: &mut Lsm = program.try_into().map_err(refused)?;
+            let p: &mut Lsm = program(ebpf, hook.program)?;
             p.load(name, &types).map_err(refused)?;
             let id = p.attach().map_err(refused)?;
             return Ok(p.take_link(id).map_err(refused)?.into());
         }
         // Not pinned, or not once: attached elsewhere.
-        Place::Clock | Place::TypedTracepoint(_) | Place::Interfaces => return Err(missing()),
+        Place::Clock | Place::TypedTracepoint(_) | Place::Interfaces => {
+            return Err(missing(hook.program));
+        }
     };
     link.map_err(|e| KernelError::refused(format!("keeping the hook {}", hook.name), e))
 }

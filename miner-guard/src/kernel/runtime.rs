@@ -22,7 +22,7 @@ use zerocopy::FromBytes as _;
 use super::{
     KernelError,
     hooks::{HOOKS, Hook, Object, Place},
-    load::State,
+    load::{self, State},
 };
 
 const ROUNDING: usize = size_of::<Rounding>();
@@ -156,28 +156,17 @@ impl AsRawFd for Runtime {
     }
 }
 
-fn program<'a, T>(ebpf: &'a mut Ebpf, hook: &Hook) -> Result<&'a mut T, KernelError>
-where
-    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
-{
-    let found = ebpf.program_mut(hook.program).ok_or_else(|| KernelError::Refused {
-        what: format!("the hook {}", hook.name),
-        why: format!("the object holds no program {}: this build is damaged", hook.program),
-    })?;
-    found.try_into().map_err(|e| KernelError::refused(format!("the hook {}", hook.name), e))
-}
-
 fn trace(ebpf: &mut Ebpf, hook: &Hook, at: &str) -> Result<(), KernelError> {
     let refused = |e| KernelError::refused(format!("the kernel refused the hook {} at {at}", hook.name), e);
     let types = Btf::from_sys_fs().map_err(|e| KernelError::refused("reading the kernel's types", e))?;
-    let program: &mut BtfTracePoint = program(ebpf, hook)?;
+    let program: &mut BtfTracePoint = load::program(ebpf, hook.program)?;
     program.load(at, &types).map_err(refused)?;
     program.attach().map(drop).map_err(refused)
 }
 
 fn sample(ebpf: &mut Ebpf, hook: &Hook) -> Result<(), KernelError> {
     let refused = |e| KernelError::refused(format!("the kernel refused the hook {}", hook.name), e);
-    let program: &mut PerfEvent = program(ebpf, hook)?;
+    let program: &mut PerfEvent = load::program(ebpf, hook.program)?;
     program.load().map_err(refused)?;
     let cpus = online_cpus().map_err(|(path, e)| KernelError::Io {
         what: "reading",

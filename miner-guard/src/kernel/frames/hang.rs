@@ -87,11 +87,7 @@ impl Hanger {
         let refused =
             |e: ProgramError| KernelError::refused(format!("the kernel refused it on {}", on.name), e);
         let name = if on.is_ethernet() { "mg_frame" } else { "mg_frame_bare" };
-        let program = self.ebpf.program_mut(name).ok_or_else(|| KernelError::Refused {
-            what: format!("the program {name}"),
-            why: "the object does not hold it: this build is damaged".into(),
-        })?;
-        let program: &mut SchedClassifier = program.try_into().map_err(refused)?;
+        let program: &mut SchedClassifier = load::program(&mut self.ebpf, name)?;
         if program.fd().is_err() {
             program.load().map_err(refused)?;
             self.ids.push(program.info().map_err(refused)?.id());

@@ -123,6 +123,7 @@ impl Frames {
         if self.pace.is_due(Instant::now()) {
             self.look();
         }
+        self.tidy();
         let now = self.state();
         Ok((now != before).then_some(now))
     }
@@ -147,7 +148,6 @@ impl Frames {
                 self.on.keys().copied().filter(|(namespace, _)| !still(*namespace)).collect();
             gone.into_iter().for_each(|key| self.forget(key));
         }
-        self.tidy();
         let took = processor_time().saturating_sub(begun) + there;
         tracing::debug!(?took, "looked at {} other network namespaces", doors.len());
         self.pace.looked(Instant::now(), took);
@@ -226,7 +226,6 @@ impl Frames {
                 self.forget(key);
             }
         }
-        self.tidy();
         Ok(left)
     }
 

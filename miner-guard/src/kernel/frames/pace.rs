@@ -46,7 +46,7 @@ impl Pace {
 
     /// A look has ended that took this much processor time.
     pub(super) fn looked(&mut self, now: Instant, took: Duration) {
-        let wait = match std::mem::take(&mut self.news) {
+        let wait = match self.news {
             true => (took * SHARE_AT_NEWS).clamp(AGAIN, LONGEST),
             false => (took * SHARE).clamp(INTERVAL, LONGEST),
         };
