@@ -10,7 +10,7 @@ use crate::{cgroup::Cgroup, sys};
 const ARGUMENT: &str = "--options";
 
 /// linux/if_packet.h
-const PACKET_QDISC_BYPASS: libc::c_int = 20;
+pub const PACKET_QDISC_BYPASS: libc::c_int = 20;
 
 /// How the line about [`PACKET_QDISC_BYPASS`] begins.
 pub const PAST_THE_QUEUE: &str = "packet socket, past the queue";

@@ -20,7 +20,7 @@ use miner_guard_tests::{
 };
 use serde_json::Value;
 
-use super::{DROPPED, POLICY, frame, told};
+use super::{DROPPED, frame, told};
 
 const DENIED: &str = "127.66.66.66:3333";
 
@@ -28,10 +28,7 @@ pub fn cases() -> Vec<Trial> {
     // In this order: each goes on with what the one before it left.
     sharing(
         Site::new,
-        |Site { post, guard, .. }| {
-            drop(guard);
-            post.unload()
-        },
+        |Site { frames, .. }| frames.end(),
         &[
             ("a_frame_in_another_network_namespace_is_dropped_from_the_start", before),
             ("a_frame_in_a_network_namespace_that_comes_later_is_dropped_and_nothing_of_it_stays", later),
@@ -41,25 +38,16 @@ pub fn cases() -> Vec<Trial> {
 }
 
 struct Site {
-    post: Post,
-    cgroup: Cgroup,
+    frames: super::Site,
     /// There before the guard.
     first: Option<Elsewhere>,
-    guard: Option<Guard>,
 }
 
 impl Site {
     fn new() -> Result<Self> {
-        let cgroup = Cgroup::new()?;
-        let first = Some(Elsewhere::new(&cgroup)?);
-        Ok(Self { post: Post::at(&cgroup, POLICY)?, cgroup, first, guard: None })
-    }
-
-    fn guard(&mut self) -> Result<&mut Guard> {
-        if self.guard.is_none() {
-            self.guard = Some(self.post.start("enforce")?);
-        }
-        self.guard.as_mut().context("no guard")
+        let frames = super::Site::new()?;
+        let first = Some(Elsewhere::new(&frames.cgroup)?);
+        Ok(Self { frames, first })
     }
 }
 
@@ -96,8 +84,8 @@ impl Elsewhere {
     fn wait_until_dropped(&self, site: &Site) -> Result<Vec<PathBuf>> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let attempt = self.frame(&site.cgroup)?;
-            let kept = self.kept(&site.post)?;
+            let attempt = self.frame(&site.frames.cgroup)?;
+            let kept = self.kept(&site.frames.post)?;
             match attempt {
                 DROPPED if !kept.is_empty() => return Ok(kept),
                 DROPPED | Attempt::Through => ensure!(Instant::now() < end, "a frame {attempt}, {kept:?}"),
@@ -139,7 +127,7 @@ fn tell_frame(guard: &mut Guard) -> Result<()> {
 
 fn before(site: &mut Site) -> Result<Done> {
     let first = site.first.take().context("it was used already")?;
-    let guard = site.guard()?;
+    let guard = site.frames.guard()?;
     let attempt = first.0.finish()?;
     if let Attempt::Unavailable(why) = attempt {
         return Ok(Done::Skipped(why));
@@ -150,41 +138,41 @@ fn before(site: &mut Site) -> Result<Done> {
 }
 
 fn later(site: &mut Site) -> Result<Done> {
-    site.guard()?;
-    let there = Elsewhere::new(&site.cgroup)?;
+    site.frames.guard()?;
+    let there = Elsewhere::new(&site.frames.cgroup)?;
     let kept = there.wait_until_dropped(site)?;
-    tell_frame(site.guard()?)?;
+    tell_frame(site.frames.guard()?)?;
     let attempt = there.0.finish()?;
     ensure!(attempt == DROPPED, "by the process itself: {attempt}");
     let end = Instant::now() + PATIENCE;
     while kept.iter().any(|path| path.exists()) {
         ensure!(Instant::now() < end, "still there: {kept:?}");
         // It answers all the while.
-        ensure!(site.post.run(&["status"])?.status.success());
+        ensure!(site.frames.post.run(&["status"])?.status.success());
     }
     Ok(Done::Passed)
 }
 
 fn killed(site: &mut Site) -> Result<Done> {
-    site.guard()?;
-    let there = Elsewhere::new(&site.cgroup)?;
-    let cgroup = &site.cgroup;
+    site.frames.guard()?;
+    let there = Elsewhere::new(&site.frames.cgroup)?;
+    let cgroup = &site.frames.cgroup;
     let dropped = |what: &str| {
         let attempt = there.frame(cgroup)?;
         ensure!(attempt == DROPPED, "{what}: {attempt}");
         anyhow::Ok(())
     };
     there.wait_until_dropped(site)?;
-    let first = site.guard.take().context("no guard")?;
+    let first = site.frames.guard.take().context("no guard")?;
     let mut programs = first.programs_of_interfaces()?;
     first.kill()?;
     dropped("after the kill")?;
-    let next = site.post.start("enforce")?;
+    let next = site.frames.post.start("enforce")?;
     dropped("under the next")?;
     programs.extend(next.programs_of_interfaces()?);
     next.stop()?;
     dropped("kept")?;
-    site.post.unload()?;
+    site.frames.post.unload()?;
     let attempt = there.frame(cgroup)?;
     ensure!(attempt == Attempt::Through, "unloaded: {attempt}");
     let left = there.within(|| Ok(interface::has_hooks("lo", &programs)?))?;

@@ -26,10 +26,7 @@ pub fn cases() -> Vec<Trial> {
     // In this order: each goes on with what the one before it left.
     let mut cases = sharing(
         Site::new,
-        |Site { post, guard, .. }| {
-            drop(guard);
-            post.unload()
-        },
+        Site::end,
         &[
             ("a_frame_to_a_denied_destination_is_dropped_and_told", dropped),
             ("a_frame_to_where_nobody_minds_leaves", allowed),
@@ -64,6 +61,11 @@ impl Site {
 
     fn frame(&self, to: &str) -> Result<Attempt> {
         frame(&self.cgroup, to)
+    }
+
+    fn end(self) -> Result<()> {
+        drop(self.guard);
+        self.post.unload()
     }
 }
 

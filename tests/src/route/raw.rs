@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{process::hold, unavailable};
-use crate::sys;
+use crate::{options::PACKET_QDISC_BYPASS, sys};
 
 /// In each packet, so that it is known again.
 const MARK: &[u8] = b"miner-guard-e2e: a frame";
@@ -86,8 +86,6 @@ fn ethernet(kinds: &[u16], packet: &[u8]) -> Vec<u8> {
 
 /// Through when it was seen to leave.
 fn send_frame(kind: libc::c_int, protocol: u16, frame: &[u8], past_the_queue: bool) -> io::Result<()> {
-    /// linux/if_packet.h
-    const PACKET_QDISC_BYPASS: libc::c_int = 20;
     let everything = libc::c_int::from((libc::ETH_P_ALL as u16).to_be());
     let watch = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, everything)
         .map_err(|error| unavailable("no packet sockets", &error))?;
