@@ -27,8 +27,15 @@ impl Ran {
 pub enum Outcome {
     /// All tests passed; the closing line of the tests.
     Passed(String),
-    /// The tests ended with a status other than 0; closing line, and the output that explains it.
-    Failed(String, String),
+    /// The tests ended with a status other than 0.
+    Failed {
+        /// The closing line.
+        closing: String,
+        /// The tests that failed, as libtest lists them.
+        tests: Vec<String>,
+        /// The output that explains it.
+        why: String,
+    },
     /// It was still running when its time was over; the last lines of the tests.
     TimedOut(String),
     /// It ended before /init wrote a line; the last lines of the kernel.
@@ -51,7 +58,7 @@ pub fn judge(tests: &str, kernel: &str, timed_out: bool, filtered: bool) -> Outc
         {
             Outcome::Passed(closing)
         }
-        Some(_) => Outcome::Failed(closing, failures(tests)),
+        Some(_) => Outcome::Failed { closing, tests: failed(tests), why: failures(tests) },
         None if timed_out && tests.is_empty() => Outcome::TimedOut(format!(
             "it never reached /init; the kernel's last lines:\n{}",
             tail(kernel, 30)
@@ -62,14 +69,14 @@ pub fn judge(tests: &str, kernel: &str, timed_out: bool, filtered: bool) -> Outc
     }
 }
 
-/// Prints one machine's result; true when it passed.
-pub fn report(name: &str, ran: &Ran, took: Duration) -> bool {
+/// Prints one machine's result. What failed, in a line, when it did not pass.
+pub fn report(name: &str, ran: &Ran, took: Duration) -> Option<String> {
     let (seconds, processor) = (took.as_secs(), ran.processor.as_secs());
     match &ran.outcome {
         Outcome::Passed(closing) => {
             println!("vm {name} ({seconds} s, {processor} s of processor time): {closing}");
         }
-        Outcome::Failed(closing, why) => {
+        Outcome::Failed { closing, why, .. } => {
             println!(
                 "vm {name} ({seconds} s, {processor} s of processor time): FAILED {closing}\n{}",
                 indent(why)
@@ -84,15 +91,28 @@ pub fn report(name: &str, ran: &Ran, took: Duration) -> bool {
         }
         Outcome::Unstarted(why) => println!("vm {name}: not started: {why}"),
     }
-    matches!(ran.outcome, Outcome::Passed(_))
+    match &ran.outcome {
+        Outcome::Passed(_) => None,
+        Outcome::Failed { tests, .. } => Some(format!("{name}: {}", tests.join(", "))),
+        Outcome::TimedOut(_) => Some(format!("{name}: still running")),
+        Outcome::Unbooted(_) => Some(format!("{name}: did not boot")),
+        Outcome::Died(_) => Some(format!("{name}: died")),
+        Outcome::Unstarted(why) => Some(format!("{name}: not started: {why}")),
+    }
 }
 
 /// From the first "failures:" on, which is where a libtest program explains; else the last lines.
+/// The closing line is where that ends: what /init copies out after it explains nothing.
 fn failures(tests: &str) -> String {
-    match tests.find("\nfailures:") {
-        Some(at) => tests[at..].trim().to_owned(),
-        None => tail(tests, 60),
-    }
+    let Some(at) = tests.find("\nfailures:") else { return tail(tests, 60) };
+    let explained = &tests[at..];
+    explained.split_once("\ntest result:").map_or(explained, |(before, _)| before).trim().to_owned()
+}
+
+/// The names in libtest's closing list, which is its second "failures:".
+fn failed(tests: &str) -> Vec<String> {
+    let list = tests.rsplit_once("\nfailures:\n").map_or("", |(_, list)| list);
+    list.lines().map_while(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
 }
 
 fn tail(text: &str, lines: usize) -> String {
@@ -121,18 +141,25 @@ mod tests {
 
     #[test]
     fn a_machine_that_says_zero_but_ran_no_tests_has_failed() {
-        assert!(matches!(judge("miner-guard-e2e: exit 0\n", "", false, false), Outcome::Failed(..)));
+        assert!(matches!(judge("miner-guard-e2e: exit 0\n", "", false, false), Outcome::Failed { .. }));
         let none = "test result: ok. 0 passed; 0 failed\nminer-guard-e2e: exit 0\n";
-        assert!(matches!(judge(none, "", false, false), Outcome::Failed(..)));
+        assert!(matches!(judge(none, "", false, false), Outcome::Failed { .. }));
         assert!(matches!(judge(none, "", false, true), Outcome::Passed(..)));
     }
 
     #[test]
-    fn a_failure_is_told_with_its_explanation_only() {
-        let text = "test a ... FAILED\n\nfailures:\n\n---- a ----\nbecause\n\ntest result: FAILED. 0 passed; 1 failed\nminer-guard-e2e: exit 101\n";
-        let Outcome::Failed(closing, why) = judge(text, "", false, false) else { panic!("not failed") };
-        assert_eq!(closing, "test result: FAILED. 0 passed; 1 failed");
-        assert!(why.starts_with("failures:") && why.contains("because"), "{why}");
+    fn a_failure_is_told_with_its_name_and_its_explanation_only() {
+        let text = "test a ... FAILED\n\nfailures:\n\n---- a ----\nbecause\n\nfailures:\n    a\n    b::c\n\n\
+                    test result: FAILED. 0 passed; 2 failed\ncoverage: {}\nminer-guard-e2e: exit 101\n";
+        let Outcome::Failed { closing, tests, why } = judge(text, "", false, false) else {
+            panic!("not failed")
+        };
+        assert_eq!(closing, "test result: FAILED. 0 passed; 2 failed");
+        assert_eq!(tests, ["a", "b::c"]);
+        assert!(
+            why.starts_with("failures:") && why.contains("because") && !why.contains("coverage"),
+            "{why}"
+        );
     }
 
     #[test]

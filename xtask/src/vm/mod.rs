@@ -94,16 +94,17 @@ pub fn matrix(args: &Args, binaries: &Binaries) -> Result<()> {
     let started = Instant::now();
     let failed = run_all(&machines, &logs);
     eprintln!("vm: {} machines in {} s", machines.len(), started.elapsed().as_secs());
-    if failed > 0 {
-        bail!("{failed} of {} virtual machines failed: see {}", machines.len(), logs.display());
+    if failed.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let (count, of, logs) = (failed.len(), machines.len(), logs.display());
+    bail!("{count} of {of} virtual machines failed (logs: {logs}):\n{}", failed.join("\n"));
 }
 
-/// Runs the machines from one queue and says how many failed.
-fn run_all(machines: &[Machine], logs: &Path) -> usize {
+/// Runs the machines from one queue; a line of each that failed.
+fn run_all(machines: &[Machine], logs: &Path) -> Vec<String> {
     let queue = Mutex::new(machines.iter());
-    let failed = Mutex::new(0_usize);
+    let failed = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(machines.len());
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -121,9 +122,7 @@ fn run_all(machines: &[Machine], logs: &Path) -> usize {
                     let ran = ran.unwrap_or_else(|error| Ran::unstarted(format!("{error:#}")));
                     // One lock around the report keeps the lines of two machines apart.
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !console::report(&machine.name, &ran, started.elapsed()) {
-                        *failed += 1;
-                    }
+                    failed.extend(console::report(&machine.name, &ran, started.elapsed()));
                 }
             });
         }
