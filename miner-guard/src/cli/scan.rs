@@ -203,6 +203,7 @@ mod tests {
             }],
             size: 1,
             complete: true,
+            changed: false,
         };
         let report = Report {
             files: 4713,

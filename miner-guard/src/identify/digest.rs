@@ -13,6 +13,10 @@ pub struct Digests {
     pub sha256: Option<[u8; 32]>,
     /// MD5, if it was wanted: many lists of malware know no other.
     pub md5: Option<[u8; 16]>,
+    /// Whether the file's change time moved while it was read: unless a process ran it all the while, these may be of
+    /// a mixture of two states.
+    #[serde(skip)]
+    pub changed: bool,
 }
 
 /// Which digests to make. MD5 takes several times as long as SHA-256 where the processor has instructions for that.
@@ -35,7 +39,7 @@ impl Digests {
     /// Reads a file. It may be larger than what identification reads: a list may name any.
     ///
     /// # Errors
-    /// When it cannot be read, or changed meanwhile.
+    /// When it cannot be read.
     pub fn of(file: &File, wanted: Wanted) -> Result<Self, Skip> {
         let source = Source::new(file)?;
         let (mut sha256, mut md5) = (wanted.sha256.then(Sha256::new), wanted.md5.then(Md5::new));
@@ -47,10 +51,11 @@ impl Digests {
                 md5.update(bytes);
             }
         })?;
-        if source.changed()? {
-            return Err(Skip::Changed);
-        }
-        Ok(Self { sha256: sha256.map(|d| d.finalize().into()), md5: md5.map(|d| d.finalize().into()) })
+        Ok(Self {
+            sha256: sha256.map(|d| d.finalize().into()),
+            md5: md5.map(|d| d.finalize().into()),
+            changed: source.changed()?,
+        })
     }
 }
 

@@ -68,7 +68,7 @@ impl Identifier {
                 text: format!("{size} bytes of the memory of process {pid} were read"),
             });
         }
-        Ok(Finding { class, evidence, size, complete: left > 0 })
+        Ok(Finding { class, evidence, size, complete: left > 0, changed: false })
     }
 }
 

@@ -72,6 +72,10 @@ pub struct Finding {
     pub size: u64,
     /// False when the file was too large to be read whole.
     pub complete: bool,
+    /// Whether its change time moved while it was read. What a process runs cannot be written to, but be deleted or
+    /// have its mode changed; of any other file this may be about a mixture of two states.
+    #[serde(skip)]
+    pub changed: bool,
 }
 
 /// Why a file was not identified.
@@ -89,7 +93,7 @@ pub enum Skip {
     /// The memory of a dead process: it cannot be run.
     #[error("a core dump")]
     Core,
-    /// It was written to meanwhile; a verdict would be about neither state.
+    /// It may have been written to meanwhile; a verdict would be about neither state.
     #[error("the file changed while it was read")]
     Changed,
     /// The process has ended.
@@ -129,12 +133,16 @@ impl Identifier {
         Self { matcher: Matcher::new() }
     }
 
-    /// Opens and identifies a file by its name.
+    /// Opens and identifies a file by its name. Nobody may be running it: one that changed meanwhile is a miner or
+    /// [`Skip::Changed`].
     ///
     /// # Errors
     /// Every reason not to give an answer, see [`Skip`].
     pub fn identify_path(&self, path: &Path, rules: Option<&yara::Rules>) -> Result<Finding, Skip> {
-        self.identify_with(&source::open(path)?, rules)
+        match self.identify_with(&source::open(path)?, rules)? {
+            Finding { changed: true, class, .. } if class != Class::MinerBinary => Err(Skip::Changed),
+            finding => Ok(finding),
+        }
     }
 
     /// Identifies an open file. Its offset does not matter, and is not kept.
@@ -190,10 +198,7 @@ impl Identifier {
                 ),
             });
         }
-        if class != Class::MinerBinary && source.changed()? {
-            return Err(Skip::Changed);
-        }
-        Ok(Finding { class, evidence, size: source.size(), complete })
+        Ok(Finding { class, evidence, size: source.size(), complete, changed: source.changed()? })
     }
 
     /// A script is told only when its words are those of a miner's, or a rule of the site matches.
@@ -211,7 +216,10 @@ impl Identifier {
         }
         match (class, evidence) {
             (Class::Clean, _) => Err(Skip::NotElf),
-            (class, evidence) => Ok(Finding { class, evidence, size: source.size(), complete: true }),
+            (class, evidence) => {
+                let changed = source.changed()?;
+                Ok(Finding { class, evidence, size: source.size(), complete: true, changed })
+            }
         }
     }
 

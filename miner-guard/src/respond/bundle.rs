@@ -132,7 +132,9 @@ impl Captured {
         if let Some(exe) = &mut self.exe {
             self.about.size = exe.metadata()?.len();
             // Of the whole file, also where the copy is cut.
-            if let Ok(digests) = Digests::of(exe, Wanted::BOTH) {
+            if let Ok(digests) = Digests::of(exe, Wanted::BOTH)
+                && !digests.changed
+            {
                 self.about.sha256 = digests.sha256.map(|d| hex(&d));
                 self.about.md5 = digests.md5.map(|d| hex(&d));
             }

@@ -5,13 +5,18 @@ mod site;
 
 use std::{
     fs::{self, File},
-    io::Write as _,
-    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    io::{self, Write as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::Trial;
 use miner_guard_tests::{
     case::{Done, Shared, sharing},
@@ -70,6 +75,7 @@ const TESTS: &[Shared<Site>] = &[
     }),
     ("a_listed_program_is_stopped_after_it_was_deleted", deleted),
     ("a_listed_program_is_stopped_that_is_deleted_as_soon_as_it_runs", deleted_at_once),
+    ("a_listed_program_is_stopped_although_its_mode_is_changed_all_the_while", restless),
     ("a_listed_program_is_stopped_in_memory", in_memory),
     ("a_listed_program_is_stopped_when_given_to_the_loader", given_to_the_loader),
     ("a_copy_of_a_listed_program_is_stopped", copied),
@@ -178,6 +184,32 @@ fn deleted_at_once(site: &mut Site) -> Result<Done> {
     check_first("deleted at once", &run)?;
     check_event(&site.event(inode, &sha256)?, Rule::Sha256)?;
     tell("a file that was deleted", Outcome::Detected);
+    Ok(Done::Passed)
+}
+
+/// Its change time moves at each change of the mode, its bytes cannot while it runs: it is no moving target.
+fn restless(site: &mut Site) -> Result<Done> {
+    let path = site.post.path("restless");
+    let (inode, sha256) = (fs::metadata(&path)?.ino(), sha256_of(&path)?);
+    let (file, over) = (File::open(&path)?, AtomicBool::new(false));
+    let run = thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            let mut changes = 0_u64;
+            while !over.load(Ordering::Relaxed) {
+                file.set_permissions(fs::Permissions::from_mode(0o755))?;
+                changes += 1;
+            }
+            Ok::<_, io::Error>(changes)
+        });
+        let run = site.command(&path).and_then(|mut command| program::run(&mut command));
+        over.store(true, Ordering::Relaxed);
+        let changes = changes.join().map_err(|_| anyhow!("the thread that changes the mode panicked"))??;
+        ensure!(changes > 0, "nobody changed the mode");
+        run
+    })?;
+    check_first("restless", &run)?;
+    check_event(&site.event(inode, &sha256)?, Rule::Sha256)?;
+    tell("its mode changed all the while", Outcome::Detected);
     Ok(Done::Passed)
 }
 

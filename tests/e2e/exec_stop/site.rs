@@ -63,6 +63,7 @@ const LISTED: &[(&str, Rule, Then)] = &[
     ("interpreter", Rule::Sha256, Then::Wait),
     ("deleted", Rule::Sha256, Then::Wait),
     ("vanishing", Rule::Sha256, Then::Wait),
+    ("restless", Rule::Sha256, Then::Wait),
     ("memory", Rule::Sha256, Then::Wait),
     ("loaded", Rule::Sha256, Then::Wait),
     ("copied", Rule::Sha256, Then::Wait),

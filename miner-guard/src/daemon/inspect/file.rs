@@ -43,17 +43,28 @@ pub fn still_runs(id: &FileId, file: &File) -> bool {
     })
 }
 
-/// Whether a verdict may be kept under the file's identity. On FUSE the owner of the mount answers for inode and
-/// change time, and can change the bytes behind them; and a file changed twice within a tick of the kernel's clock
-/// shows one change time for both.
-pub fn keeps_its_identity(file: &File) -> bool {
-    const FUSE_SUPER_MAGIC: i64 = 0x6573_5546;
-    const TICK: Duration = Duration::from_millis(100);
-    let settled = file.metadata().is_ok_and(|m| {
-        let changed = Duration::new(m.ctime().max(0).unsigned_abs(), m.ctime_nsec() as u32);
-        SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now.saturating_sub(changed) > TICK)
-    });
-    settled && rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type != FUSE_SUPER_MAGIC)
+/// A file's identity from before it was read, under which a verdict may be kept if it is the same afterwards.
+#[derive(Debug)]
+pub struct Settled(FileId);
+
+impl Settled {
+    /// To be asked before reading. `None` where the bytes can change and the identity not: on FUSE the owner of the
+    /// mount answers for inode and change time, and a file that is changed twice within a tick of the kernel's clock
+    /// shows one change time for both.
+    pub fn of(file: &File) -> Option<Self> {
+        const FUSE_SUPER_MAGIC: i64 = 0x6573_5546;
+        const TICK: Duration = Duration::from_millis(100);
+        let meta = file.metadata().ok()?;
+        let changed = Duration::new(meta.ctime().max(0).unsigned_abs(), meta.ctime_nsec() as u32);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let on_fuse = rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type == FUSE_SUPER_MAGIC);
+        (now.saturating_sub(changed) > TICK && !on_fuse).then(|| Self(file_id(&meta)))
+    }
+
+    /// The identity, if the file still has it now that it was read.
+    pub fn still(self, file: &File) -> Option<FileId> {
+        (file_id(&file.metadata().ok()?) == self.0).then_some(self.0)
+    }
 }
 
 /// Whether this program runs others that it is told to: glibc's and musl's `ld.so`, also renamed.

@@ -7,7 +7,6 @@ mod file;
 mod judge;
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -23,13 +22,12 @@ use super::rules::FileRules;
 use crate::{
     event::{decode::ExecRecord, enrich::proc_root::ProcRoot, model::Finding},
     identify::Identifier,
-    kernel::canary::file_id,
     respond::{
         bundle::Captured,
         kill::{NotKilled, kill},
     },
 };
-use file::Given;
+use file::{Given, Settled};
 use judge::{Judged, judge, listed};
 pub use judge::{exempt, explain};
 
@@ -107,6 +105,7 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
     let Some(started) = running.or_else(|| file::named(&proc, &record)) else {
         return ended(under, &proc, record);
     };
+    let settled = Settled::of(&started);
     let given = file::given(&proc, &record, &started, rules);
     // Only what it was given is new.
     let known = record.flags & FIRST_SEEN == 0;
@@ -126,27 +125,25 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
     }
     let verdict = FileVerdict { flags: flags | judged.to_keep().flags, ..judged.to_keep() };
     let mut remember = Vec::new();
-    if !known {
-        // A file that was deleted since has another identity, if it is ever started again.
-        let id = if file::same(&record.file, &started) {
-            record.file
-        } else {
-            started.metadata().map_or(record.file, |meta| file_id(&meta))
-        };
-        remember.push((&started, id, verdict));
+    if let Some(id) = settled.filter(|_| !known).and_then(|s| s.still(&started)) {
+        // As the kernel knows it; a file that was deleted before it was read has another identity, if it is ever
+        // started again.
+        let id = if file::same(&record.file, &started) { record.file } else { id };
+        remember.push((id, verdict));
     }
     let mut decided_by = &started;
     if let Given::ToLoader(Some(target)) | Given::ToInterpreter(target) = &given
         && judged.lets_go_unnamed()
     {
+        let settled = Settled::of(target);
         judged = match given {
             Given::ToLoader(_) => judge(identifier, rules, target),
             // What an interpreter does with a file is its own affair: only what is listed counts.
             _ => listed(rules, target),
         };
         decided_by = target;
-        if let (true, Ok(meta)) = (judged.verdict.stops(), target.metadata()) {
-            remember.push((target, file_id(&meta), judged.to_keep()));
+        if let Some(id) = settled.filter(|_| judged.verdict.stops()).and_then(|s| s.still(target)) {
+            remember.push((id, judged.to_keep()));
         }
     }
 
@@ -172,11 +169,6 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
     judged.evidence.extend(trouble);
     let rule = judged.rule;
     let finding = judged.into_finding(exempt, killed);
-    let remember = remember
-        .into_iter()
-        .filter(|(f, ..)| file::keeps_its_identity(f))
-        .map(|(_, id, v)| (id, v))
-        .collect();
     Inspected { record, remember, finding, rule, captured, under }
 }
 
@@ -184,12 +176,11 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
 fn ended(under: Arc<FileRules>, proc: &Path, record: Box<ExecRecord>) -> Inspected {
     let rules = &*under;
     let script = file::script(proc, &record);
+    let settled = script.as_ref().and_then(Settled::of);
     let judged = script.as_ref().map_or_else(Judged::clean, |script| listed(rules, script));
-    let mut remember = Vec::new();
-    let keeps = script.as_ref().filter(|f| judged.verdict.stops() && file::keeps_its_identity(f));
-    if let Some(Ok(meta)) = keeps.map(File::metadata) {
-        remember.push((file_id(&meta), judged.to_keep()));
-    }
+    let id = settled.zip(script.as_ref()).and_then(|(settled, script)| settled.still(script));
+    let remember =
+        id.filter(|_| judged.verdict.stops()).map(|id| (id, judged.to_keep())).into_iter().collect();
     let exempt = record.head.reason == Reason::Exempt;
     let (rule, finding) = (judged.rule, judged.into_finding(exempt, false));
     Inspected { record, remember, finding, rule, captured: None, under }
