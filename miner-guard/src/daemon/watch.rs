@@ -1,7 +1,7 @@
 //! Running programs are watched on a thread of its own: samples and rounding modes in, findings out.
 //!
-//! While nothing runs it looks four times a second whether something does, and more often while there is a suspect; a
-//! record of a new rounding mode wakes it.
+//! While nothing runs, or only what has run for long, it looks four times a second whether something else does, and more often
+//! while there is a suspect; a record of a new rounding mode wakes it.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ use crate::{
     kernel::runtime::Runtime,
 };
 
-/// Between two looks while nothing runs, while something does, and while there is a suspect.
+/// Between two looks while nothing new runs, while something does, and while there is a suspect.
 const IDLE: Duration = Duration::from_millis(250);
 const BUSY: Duration = Duration::from_millis(100);
 const SUSPECT: Duration = Duration::from_millis(30);
@@ -126,7 +126,7 @@ fn watch(
         runtime.look_closer(&closer.threads);
         pace = match closer {
             _ if !closer.processes.is_empty() => SUSPECT,
-            _ if closer.any => BUSY,
+            _ if closer.young => BUSY,
             _ => IDLE,
         };
         visitor.visit(closer.suspects, closer.busy, if closer.fresh { FRESH } else { VISIT });

@@ -56,7 +56,8 @@ pub struct Manners {
     pub humble: bool,
     /// It holds `/dev/cpu/*/msr` open.
     pub registers: bool,
-    /// Bytes in huge pages.
+    /// Bytes in huge pages that were reserved for it. Those that the kernel gives by itself say nothing, and to ask for them is a
+    /// walk of all its page tables.
     pub huge: u64,
 }
 
@@ -103,10 +104,7 @@ impl Look for Proc {
         manners.pinned = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let stat = read(pid, "stat", 4096)?;
         manners.humble = humble(&stat).unwrap_or(false);
-        // One walk of the page tables; only of what may be hashing by its mix.
-        for (file, name) in [("status", "HugetlbPages"), ("smaps_rollup", "AnonHugePages")] {
-            manners.huge += read(pid, file, 16 << 10).map_or(0, |text| number(&text, name) * 1024);
-        }
+        manners.huge = read(pid, "status", 16 << 10).map_or(0, |text| number(&text, "HugetlbPages") * 1024);
         for fd in std::fs::read_dir(of(pid, "fd")).into_iter().flatten().flatten().take(MOST) {
             let target = std::fs::read_link(fd.path()).unwrap_or_default();
             manners.registers |= target.starts_with("/dev/cpu") && target.ends_with("msr");

@@ -14,7 +14,7 @@ type Sign = (f64, &'static str);
 const AES: Sign =
     (2.5, "AES rounds among loads and integer arithmetic, as CryptoNight and GhostRider have them");
 const PADS: Sign = (0.5, "private memory of the size of scratchpads for its threads");
-const HUGE: Sign = (0.5, "huge pages behind it");
+const HUGE: Sign = (0.5, "reserved huge pages behind it");
 const PINNED: Sign = (1.0, "threads pinned to a CPU each");
 const HUMBLE: Sign = (0.5, "idle scheduling class or the highest niceness");
 const REGISTERS: Sign = (2.0, "the machine's model-specific registers held open");

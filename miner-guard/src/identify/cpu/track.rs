@@ -1,6 +1,7 @@
 //! Processes over time: which of them look like hashing, and since when.
 
 mod judge;
+mod looked;
 mod pool;
 mod process;
 
@@ -18,6 +19,8 @@ use process::Process;
 const PROCESSES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// Groups of processes that are judged together.
 const POOLS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Samples, four a second, after which a thread is no longer new.
+const SETTLED: u32 = 64;
 /// Threads that are sampled more often at one time.
 const CLOSE: usize = 64;
 
@@ -140,7 +143,7 @@ impl Tracker {
                 out.fresh |= p.fresh(now_ns);
             }
             for t in p.threads.iter().filter(|t| now_ns.saturating_sub(t.seen_ns) < LATELY_NS) {
-                out.any = true;
+                out.young |= t.samples < SETTLED;
                 let visited = self.visited.get(&t.cpu).copied().unwrap_or(0);
                 if close {
                     out.threads.push(t.tid);
@@ -173,7 +176,7 @@ const fn between_visits(samples: u32) -> u64 {
     const MS: u64 = 1_000_000;
     match samples {
         0..16 => 80 * MS,
-        16..64 => 240 * MS,
+        16..SETTLED => 240 * MS,
         _ => 980 * MS,
     }
 }
@@ -185,8 +188,8 @@ pub struct Closer {
     pub processes: Vec<u32>,
     /// One of them has become one only just now.
     pub fresh: bool,
-    /// Something ran lately.
-    pub any: bool,
+    /// A thread ran lately that has not run for long.
+    pub young: bool,
     /// Threads of suspects.
     pub threads: Vec<u32>,
     /// CPUs on which they ran.

@@ -21,7 +21,9 @@ pub fn write() -> Result<()> {
     let done = results::of_loads()?;
     let mut text = format!("{by_hand}\n\n{MARK}\n");
     loads(&mut text, &done);
-    text += &fs::read_to_string(results::path(&Kept::Cost)?).unwrap_or_default();
+    for kept in [Kept::Counted, Kept::Pairs] {
+        text += &fs::read_to_string(results::path(&kept)?).unwrap_or_default();
+    }
     eprintln!("eval: wrote {}", path.display());
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }

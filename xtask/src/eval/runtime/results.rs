@@ -84,8 +84,10 @@ pub fn now() -> u64 {
 pub enum Kept {
     /// Of loads.
     Loads,
-    /// Of `cargo xtask eval cost`.
-    Cost,
+    /// Of `cargo xtask eval cost`: what the kernel counts.
+    Counted,
+    /// Of the same: pairs of runs.
+    Pairs,
 }
 
 /// Where it is kept.
@@ -94,7 +96,8 @@ pub fn path(of: &Kept) -> Result<PathBuf> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(dir.join(match of {
         Kept::Loads => "loads.jsonl",
-        Kept::Cost => "cost.md",
+        Kept::Counted => "cost-counted.md",
+        Kept::Pairs => "cost-pairs.md",
     }))
 }
 

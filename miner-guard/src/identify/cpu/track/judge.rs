@@ -193,8 +193,8 @@ pub(super) fn mix(
 }
 
 fn signs(pid: u32, now_ns: u64, p: &mut Process, code: &Counts, look: &dyn Look) -> Vec<(f64, &'static str)> {
-    let Some(manners) = look.manners(pid) else { return Vec::new() };
-    p.memory(pid, now_ns, look).map(|memory| shape::signs(code, memory, &manners)).unwrap_or_default()
+    let looked = p.shape(pid, now_ns, look);
+    looked.map(|(memory, manners)| shape::signs(code, memory, manners)).unwrap_or_default()
 }
 
 /// Since when the newest windows hold, how many they are, and whether mostly by their shape; `None` while they do not, or

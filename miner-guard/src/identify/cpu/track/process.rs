@@ -1,15 +1,17 @@
 //! What is remembered of one process.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use miner_guard_common::abi::runtime::{Rounding, Sample};
 
 use crate::identify::cpu::{
     code::{self, Counts},
-    look::{Look, Memory, Usage},
+    look::{Look, Manners, Memory, Usage},
     mix,
     rounding::Modes,
 };
+
+use super::looked::Looked;
 
 /// Samples of a window: about four seconds of one thread, and of 10 to 200 none judges better than another.
 pub(super) const WINDOW: u32 = 16;
@@ -33,8 +35,11 @@ const PAUSE_NS: u64 = 4 * SECOND;
 const LONGEST_PAUSE_NS: u64 = 64 * SECOND;
 /// At first nearly nothing is left to wait for, as most suspects are settled then.
 const FIRST_NS: u64 = 3 * SECOND;
-/// Memory is looked at anew after so long.
-const STALE_NS: u64 = SECOND;
+/// Where code lies is looked at anew after so long.
+const STALE: Duration = Duration::from_secs(1);
+/// The signs of shape at first, and in the end: they hardly change.
+const SHAPED: Duration = Duration::from_secs(4);
+const SHAPED_LONGEST: Duration = Duration::from_secs(64);
 
 /// A sample with its address.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +102,8 @@ pub(super) struct Process {
     pub modes_since: Option<u64>,
     /// The first sample that looked like RandomX's code.
     pub jit_since: Option<u64>,
-    memory: Option<(u64, Memory)>,
+    memory: Looked<Memory>,
+    shape: Looked<(Memory, Manners)>,
     /// Samples that the closer look is still to bring.
     close_left: u32,
     close_until: u64,
@@ -123,7 +129,8 @@ impl Process {
             modes: Modes::default(),
             modes_since: None,
             jit_since: None,
-            memory: None,
+            memory: Looked::never(STALE, STALE),
+            shape: Looked::never(SHAPED, SHAPED_LONGEST),
             close_left: 0,
             close_until: 0,
             rest_until: 0,
@@ -223,10 +230,12 @@ impl Process {
 
     /// Its memory, read not long ago.
     pub fn memory(&mut self, pid: u32, now_ns: u64, look: &dyn Look) -> Option<&Memory> {
-        if self.memory.as_ref().is_none_or(|(at, _)| now_ns.saturating_sub(*at) > STALE_NS) {
-            self.memory = look.memory(pid).map(|m| (now_ns, m));
-        }
-        self.memory.as_ref().map(|(_, m)| m)
+        self.memory.get(now_ns, || look.memory(pid))
+    }
+
+    /// Its memory and manners, for the signs of its shape.
+    pub fn shape(&mut self, pid: u32, now_ns: u64, look: &dyn Look) -> Option<&(Memory, Manners)> {
+        self.shape.get(now_ns, || look.memory(pid).zip(look.manners(pid)))
     }
 
     /// Finds out where the newest samples lie, if that matters.

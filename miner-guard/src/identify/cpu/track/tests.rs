@@ -18,11 +18,19 @@ struct Told {
     moved_a_second: u64,
     now: Cell<u64>,
     manners: Manners,
+    /// Questions so far, each of which may cost milliseconds.
+    asked: Cell<u32>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Self { resident: 300 << 20, moved_a_second: 0, now: Cell::new(0), manners: Manners::default() }
+        Self {
+            resident: 300 << 20,
+            moved_a_second: 0,
+            now: Cell::new(0),
+            manners: Manners::default(),
+            asked: Cell::new(0),
+        }
     }
 }
 
@@ -32,6 +40,7 @@ impl Look for Told {
         Some(Usage { start: 1, cpu_ms: ms, moved: ms * self.moved_a_second / 1000 })
     }
     fn memory(&self, _: u32) -> Option<Memory> {
+        self.asked.update(|n| n + 1);
         Some(Memory {
             made_code: std::iter::once(MADE..MADE + 0x10_0000).collect(),
             resident: self.resident,
@@ -39,6 +48,7 @@ impl Look for Told {
         })
     }
     fn manners(&self, _: u32) -> Option<Manners> {
+        self.asked.update(|n| n + 1);
         Some(self.manners)
     }
 }
@@ -198,6 +208,40 @@ fn hashing_on_all_processors_of_a_large_machine_is_told_too() {
     assert!((120..124).contains(&found[0].after.as_secs()), "{found:?}");
 }
 
+/// aesenc xmm0, xmm1; three times mov rax, [rsi]; mov rdx, [rdi]; add rax, rdx; mov [rdi], rax; then mulsd xmm0, xmm1;
+/// addsd xmm0, xmm2; cmp [rdi], al; je +0
+const WAITS: &[u8] = &[
+    0x66, 0x0f, 0x38, 0xdc, 0xc1, 0x48, 0x8b, 0x06, 0x48, 0x8b, 0x17, 0x48, 0x01, 0xd0, 0x48, 0x89, 0x07,
+    0x48, 0x8b, 0x06, 0x48, 0x8b, 0x17, 0x48, 0x01, 0xd0, 0x48, 0x89, 0x07, 0x48, 0x8b, 0x06, 0x48, 0x8b,
+    0x17, 0x48, 0x01, 0xd0, 0x48, 0x89, 0x07, 0xf2, 0x0f, 0x59, 0xc1, 0xf2, 0x0f, 0x58, 0xc2, 0x38, 0x07,
+    0x74, 0,
+];
+
+#[test]
+fn what_waits_for_memory_is_told_by_its_shape_and_not_without() {
+    let manners = Manners { threads: 8, pinned: 8, registers: true, huge: 64 << 20, humble: true };
+    let miner = Told { manners, ..Told::default() };
+    let found = runs(&mut tracker(30), &miner, WAITS, 60);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].hint, Some(Hint::HashingHeavy));
+    assert_eq!(found[0].evidence[1].kind, Kind::MemoryShape);
+    assert_eq!(runs(&mut tracker(30), &Told::default(), WAITS, 60), []);
+}
+
+#[test]
+fn a_computation_of_many_threads_that_nearly_hashes_is_asked_about_ever_more_seldom() {
+    let (mut t, told) = (tracker(120), Told::default());
+    // 64 threads, four samples of each a second.
+    for n in 0..600 * 16 {
+        let now = n * SECOND / 16;
+        told.now.set(now);
+        (0..16).for_each(|_| t.sample(&sample(42, now, FILE, WAITS)));
+        assert_eq!(t.tick(now, &told), []);
+    }
+    // Two questions each time: 8 times a minute apart, and a few at first.
+    assert!((20..32).contains(&told.asked.get()), "{}", told.asked.get());
+}
+
 #[test]
 fn hashing_must_hold_for_as_long_as_the_site_wants_be_it_an_hour() {
     let found = runs(&mut tracker(3_600), &Told::default(), HASH, 4_000);
@@ -254,16 +298,20 @@ fn a_suspect_is_looked_at_more_closely_for_a_while_and_then_left_alone() {
 #[test]
 fn the_longer_a_thread_computes_as_others_do_the_less_often_it_is_disturbed() {
     let mut t = tracker(120);
-    let mut visits = [0; 2];
+    let (mut visits, mut young) = ([0; 2], [false; 2]);
     for n in 0..400_u64 {
         let now = SECOND + n * SECOND / 10;
         if n % 3 == 0 {
             t.sample(&sample(43, now, FILE, PARSER));
         }
-        visits[usize::from(n >= 200)] += t.closer(now).busy.len();
+        let closer = t.closer(now);
+        visits[usize::from(n >= 200)] += closer.busy.len();
+        young[usize::from(n >= 200)] |= closer.young;
     }
     assert!((60..150).contains(&visits[0]) && (18..=22).contains(&visits[1]), "{visits:?}");
-    assert!(!t.closer(60 * SECOND).any, "nothing runs any more");
+    assert!(young[0] && !young[1], "it has run for long");
+    t.sample(&sample(44, 42 * SECOND, FILE, PARSER));
+    assert!(t.closer(42 * SECOND).young && !t.closer(60 * SECOND).young, "nothing runs any more");
 }
 
 #[test]
