@@ -14,10 +14,13 @@ use miner_guard_tests::{
     coverage::{self, Outcome},
     guard::{Guard, Post},
     listener::Listener,
+    options,
     route::{Attempt, Closer, NAME, Route},
     sandbox::SECOND_V6_LOOPBACK,
 };
 use serde_json::Value;
+
+use crate::options::judge as judge_options;
 
 const DENIED_V4: Ipv4Addr = Ipv4Addr::new(127, 66, 66, 66);
 const ALLOWED_V4: Ipv4Addr = Ipv4Addr::new(127, 66, 66, 67);
@@ -35,6 +38,10 @@ pub fn cases() -> Vec<Trial> {
     }
     cases.push(case("an_address_that_no_rule_names_stays_open", an_address_that_no_rule_names_stays_open));
     cases.push(case("a_denied_connect_is_told_with_its_rule", a_denied_connect_is_told_with_its_rule));
+    cases.push(case(
+        "options_are_set_as_without_the_guard_and_frames_do_not_leave_the_queue_out",
+        options_are_set_and_frames_stay_in_the_queue,
+    ));
     cases
 }
 
@@ -69,6 +76,8 @@ struct Findings {
     /// The event of a denied connect, and its port.
     event: Value,
     port: u16,
+    /// What became of options of sockets before the guard and under it.
+    options: [Vec<String>; 2],
     /// Ways to the address that nobody lists.
     allowed: Vec<(Route, Attempt)>,
 }
@@ -119,6 +128,7 @@ fn try_all() -> Result<Findings> {
         .map(|(route, ip)| route.is_held().then(|| route.start(&cgroup, peers.of(*route, *ip))).transpose())
         .collect::<Result<Vec<_>>>()?;
 
+    let options = options::set(&cgroup)?;
     let post = Post::at(&cgroup, &policy())?;
     let mut guard = post.start("enforce")?;
     let status = post.run(&["status", "-o", "json"])?;
@@ -130,6 +140,7 @@ fn try_all() -> Result<Findings> {
         .map(|(row, held)| held.take().map_or_else(|| each(row), |started| started.finish()))
         .collect::<Result<_>>()
         .context("under the guard")?;
+    let options = [options, options::set(&cgroup)?];
     let allowed = [Route::Tcp, Route::UdpSendto, Route::TcpMapped]
         .into_iter()
         .map(|route| Ok((route, route.from_cgroup(&cgroup, peers.allowed.address())?)))
@@ -143,7 +154,7 @@ fn try_all() -> Result<Findings> {
         .zip(before.into_iter().zip(under).zip(after))
         .map(|((route, ip), ((before, under), after))| Tried { route, ip, attempts: [before, under, after] })
         .collect();
-    Ok(Findings { tried, status, event, port, allowed })
+    Ok(Findings { tried, status, event, port, options, allowed })
 }
 
 /// Before any other, so that nothing else of this process or address can be meant by the event.
@@ -217,6 +228,12 @@ fn an_address_that_no_rule_names_stays_open() -> Result<Done> {
         ensure!(*attempt == Attempt::Through, "{}: {attempt}", route.name());
     }
     Ok(Done::Passed)
+}
+
+/// One of the routes holds a packet socket from before the guard came: with that the hook is there.
+fn options_are_set_and_frames_stay_in_the_queue() -> Result<Done> {
+    let Findings { options: [before, under], status, .. } = findings()?;
+    judge_options(before, under, status)
 }
 
 fn a_denied_connect_is_told_with_its_rule() -> Result<Done> {

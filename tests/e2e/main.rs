@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 /// What differs most between kernels: in a virtual machine the others are left out unless `--include-ignored` is given,
 /// because a guard takes long to start there.
 fn kernel_cases() -> Vec<Trial> {
-    [machine::cases(), doctor::cases(), connect_routes::cases(), options::cases(), exec_stop::cases()]
+    [machine::cases(), doctor::cases(), connect_routes::cases(), exec_stop::cases()]
         .into_iter()
         .flatten()
         .collect()
@@ -98,6 +98,7 @@ fn further_cases() -> Vec<Trial> {
         closed::cases(),
         malformed::cases(),
         isolate::cases(),
+        options::cases(),
         yara::cases(),
     ]
     .into_iter()

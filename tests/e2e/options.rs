@@ -9,12 +9,16 @@ use miner_guard_tests::{
     options::{self, PAST_THE_QUEUE},
     sys,
 };
+use serde_json::Value;
 
 pub fn cases() -> Vec<Trial> {
-    vec![case("options_are_set_as_without_the_guard_and_frames_do_not_leave_the_queue_out", set)]
+    vec![case(
+        "in_audit_too_options_are_set_as_without_the_guard_and_frames_do_not_leave_the_queue_out",
+        in_audit,
+    )]
 }
 
-fn set() -> Result<Done> {
+fn in_audit() -> Result<Done> {
     let cgroup = Cgroup::new()?;
     let before = options::set(&cgroup)?;
     // The hook comes with the first packet socket.
@@ -22,11 +26,17 @@ fn set() -> Result<Done> {
     let post = Post::at(&cgroup, "builtin = false\n")?;
     let guard = post.start("audit")?;
     let under = options::set(&cgroup)?;
+    let status = post.run(&["status", "-o", "json"])?;
     guard.stop()?;
     drop(first);
+    judge(&before, &under, &serde_json::from_slice(&status.stdout).context("status is not JSON")?)
+}
+
+/// What became of the options, and what `status` says, once there was a packet socket.
+pub fn judge(before: &[String], under: &[String], status: &Value) -> Result<Done> {
     let (past, other): (Vec<&String>, Vec<&String>) = before
         .iter()
-        .zip(&under)
+        .zip(under)
         .filter(|(before, under)| before != under)
         .map(|(_, under)| under)
         .partition(|line| line.starts_with(PAST_THE_QUEUE));
@@ -38,5 +48,8 @@ fn set() -> Result<Done> {
     }
     ensure!(without.ends_with("Ok(()), Ok(1)"), "without the guard: {without}");
     ensure!(past.iter().all(|line| line.ends_with("Ok(()), Ok(0)")) && past.len() == 1, "{past:?}");
+    let hooks = status["hooks"].as_array().context("status names no hooks")?;
+    let frame = hooks.iter().find(|hook| hook["name"] == "frame").context("status names no frames")?;
+    ensure!(frame.to_string().contains("a packet socket, and none may pass it by"), "{frame}");
     Ok(Done::Passed)
 }

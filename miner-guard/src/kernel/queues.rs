@@ -42,8 +42,8 @@ pub struct Queues {
     dir: File,
     /// The guarded cgroup, as `/proc/PID/cgroup` names it.
     below: PathBuf,
-    /// Whether the hook hangs, once that was tried.
-    hangs: Option<bool>,
+    /// Whether the hook hangs, or why not, once that was tried.
+    hung: Option<Result<(), String>>,
     /// By inode, those that need not be looked at again.
     kept: BTreeSet<u64>,
 }
@@ -58,9 +58,14 @@ impl Queues {
             instance: instance.clone(),
             dir,
             below: PathBuf::from("/").join(below),
-            hangs: None,
+            hung: None,
             kept: BTreeSet::new(),
         })
+    }
+
+    /// Whether the hook hangs, or why not; `None` as long as there was no packet socket.
+    pub fn hung(&self) -> Option<&Result<(), String>> {
+        self.hung.as_ref()
     }
 
     /// Takes all packet sockets that are open now, of whatever network namespace.
@@ -71,7 +76,7 @@ impl Queues {
             return;
         }
         // Before any is looked at: what is in the queue then stays there.
-        let hangs = *self.hangs.get_or_insert_with(|| {
+        let hung = self.hung.get_or_insert_with(|| {
             let hung = load::hang_on_options(&self.instance, &self.dir);
             match &hung {
                 Ok(()) => {
@@ -79,8 +84,9 @@ impl Queues {
                 }
                 Err(e) => tracing::warn!("a packet socket may leave out the queue and its hook: {e}"),
             }
-            hung.is_ok()
+            hung.map_err(|e| e.to_string())
         });
+        let hangs = hung.is_ok();
         let guarded: Vec<u32> = namespaces::processes().filter(|pid| self.guards(*pid)).collect();
         for pid in guarded {
             for (fd, inode) in sockets::held_by(pid).filter(|(_, inode)| new.contains(inode)) {

@@ -97,7 +97,9 @@ impl Frames {
     /// Where they hang, in words.
     #[must_use]
     pub fn state(&self) -> State {
-        State::AttachedTo(words::state(self.here, &self.on, &self.not_in, self.too_many))
+        let mut words = words::state(self.here, &self.on, &self.not_in, self.too_many);
+        words += &words::queue(self.queues.hung());
+        State::AttachedTo(words)
     }
 
     /// When to [`Self::follow`] though there is no news.

@@ -40,6 +40,15 @@ pub(super) fn state(
     text
 }
 
+/// Whether a packet socket may leave out the queue, and with it the hook.
+pub(super) fn queue(hung: Option<&Result<(), String>>) -> String {
+    match hung {
+        None => String::new(),
+        Some(Ok(())) => "; there was a packet socket, and none may pass it by".into(),
+        Some(Err(why)) => format!("; a packet socket may pass it by: {why}"),
+    }
+}
+
 fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
