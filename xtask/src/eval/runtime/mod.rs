@@ -40,6 +40,9 @@ pub struct Args {
     /// `sustain` of the guard's policy: how long a mix must hold, seconds
     #[arg(long, default_value_t = 20)]
     sustain: u64,
+    /// Loads on each CPU at one time. More than one takes less time in all, and each is seen as on a busy machine
+    #[arg(long, default_value_t = 1)]
+    each: usize,
     /// Only loads whose name contains one of these, also where their outcome is kept already
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -107,7 +110,7 @@ fn run(args: &Args) -> Result<()> {
     let mut read = 0;
     while !running.is_empty() || !(waiting.is_empty() || late()) {
         while !late()
-            && let Some(cpu) = place(&running, waiting.last())
+            && let Some(cpu) = place(&running, waiting.last(), args.each)
             && let Some(load) = waiting.pop()
         {
             match tools.missing(&load, args.install)? {
@@ -133,14 +136,15 @@ fn run(args: &Args) -> Result<()> {
     guard.stop()
 }
 
-/// The CPU for the next load, if there is room for it; [`running::EVERY`] for one that runs alone.
-fn place(running: &[Running], next: Option<&Load>) -> Option<usize> {
+/// The CPU for the next load, if one has fewer than `each`; [`running::EVERY`] for a load that runs alone.
+fn place(running: &[Running], next: Option<&Load>, each: usize) -> Option<usize> {
     let next = next?;
     if next.alone || running.iter().any(|r| r.load.alone) {
         return running.is_empty().then_some(running::EVERY);
     }
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    (0..cpus).find(|cpu| running.iter().all(|r| r.cpu != *cpu))
+    let loads = |cpu: usize| running.iter().filter(|r| r.cpu == cpu).count();
+    (0..cpus).min_by_key(|cpu| loads(*cpu)).filter(|cpu| loads(*cpu) < each)
 }
 
 fn keep(name: &str, came: Result<running::Came, String>, version: &str, sustain: u64) -> Result<()> {
