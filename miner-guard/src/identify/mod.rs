@@ -145,6 +145,14 @@ impl Identifier {
         }
     }
 
+    /// The same for what a process runs, by its `/proc/PID/exe`: its bytes cannot be written to meanwhile.
+    ///
+    /// # Errors
+    /// Every reason not to give an answer, see [`Skip`].
+    pub fn identify_program(&self, exe: &Path, rules: Option<&yara::Rules>) -> Result<Finding, Skip> {
+        self.identify_with(&source::open(exe)?, rules)
+    }
+
     /// Identifies an open file. Its offset does not matter, and is not kept.
     ///
     /// # Errors

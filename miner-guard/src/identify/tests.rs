@@ -1,7 +1,15 @@
 //! The whole way, on ELF files made here from the published constants.
 
 use super::*;
-use std::{fs, io::Write as _, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Instant,
+};
 
 /// The first bytes of an ELF file without segments, then the given parts at odd offsets.
 pub fn elf(parts: &[&[u8]]) -> Vec<u8> {
@@ -128,6 +136,31 @@ fn a_file_that_changes_while_it_is_read_is_skipped() {
     assert!(!source.changed().unwrap());
     fs::write(&path, elf(&[b"hello, world"])).unwrap();
     assert!(source.changed().unwrap());
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn a_file_whose_mode_changes_while_it_is_read_is_judged_if_a_process_runs_it() {
+    let path = directory("restless").join("x");
+    fs::write(&path, [elf(&[]), vec![0x55; 16 << 20], randomx()].concat()).unwrap();
+    let (changes, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+                changes.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        while changes.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        let identifier = Identifier::new();
+        let (as_file, as_program) =
+            (identifier.identify_path(&path, None), identifier.identify_program(&path, None));
+        over.store(true, Ordering::Relaxed);
+        assert!(matches!(as_file, Err(Skip::Changed)), "{as_file:?}");
+        assert!(matches!(as_program, Ok(Finding { class: Class::HashingHeavy, changed: true, .. })));
+    });
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 

@@ -168,7 +168,11 @@ enum Outcome {
 }
 
 fn look(identifier: &Identifier, rules: Option<&Rules>, job: Job) -> Outcome {
-    match identifier.identify_path(&job.open, rules) {
+    let finding = match job.pids.as_slice() {
+        [] => identifier.identify_path(&job.open, rules),
+        _ => identifier.identify_program(&job.open, rules),
+    };
+    match finding {
         Ok(Finding { class: Class::Clean, .. }) => Outcome::Clean,
         Ok(mut finding) => {
             // What is packed on disk lies open in the memory of a process that runs it.

@@ -42,8 +42,8 @@ fn loads(out: &mut String, all: &[(Load, Outcome)]) {
     guards.dedup();
     say(format!(
         "\n## What was told\n\n{} loads, {:.0} minutes of them in all, kernel {}, {} CPUs, at load averages from {low:.1} to {high:.1} \
-         (loads of the run itself included). RandomX and MPI jobs had the machine for themselves, all others ran one on each CPU, \
-         pinned to it. A proof of work was ended when it had been told. Guards: {}.\n",
+         (loads of the run itself included). RandomX and MPI jobs had the machine for themselves, all others were pinned to a \
+         CPU, which some shared with others (`--each`). A proof of work was ended when it had been told. Guards: {}.\n",
         done.len(),
         done.iter().map(|(_, o)| o.ran).sum::<f64>() / 60.0,
         first_word("/proc/sys/kernel/osrelease"),
