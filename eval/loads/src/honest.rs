@@ -83,11 +83,38 @@ fn mandelbrot(mut until: Until) {
     }
 }
 
-fn matmul(mut until: Until) {
+/// A part of a load that always does the same.
+type Unit = Box<dyn FnMut()>;
+
+/// The part of which this load is made, if there is one.
+pub fn unit(name: &str) -> Option<Unit> {
+    match name {
+        "matmul" => Some(Box::new(multiplication())),
+        "stream-triad" => Some(Box::new(addition())),
+        _ => None,
+    }
+}
+
+fn matmul(until: Until) {
+    again(until, multiplication());
+}
+
+fn triad(until: Until) {
+    again(until, addition());
+}
+
+fn again(mut until: Until, mut unit: impl FnMut()) {
+    while until.more() {
+        unit();
+    }
+}
+
+/// Of two matrices that fit into the cache.
+fn multiplication() -> impl FnMut() {
     const N: usize = 256;
     let (a, b) = (vec![1.5_f64; N * N], vec![0.5_f64; N * N]);
     let mut c = vec![0.0; N * N];
-    while until.more() {
+    move || {
         for i in 0..N {
             for k in 0..N {
                 let x = a[i * N + k];
@@ -100,10 +127,11 @@ fn matmul(mut until: Until) {
     }
 }
 
-fn triad(mut until: Until) {
+/// STREAM's: of vectors that do not.
+fn addition() -> impl FnMut() {
     let (b, c) = (vec![1.0_f64; 8 << 20], vec![2.0_f64; 8 << 20]);
     let mut a = vec![0.0_f64; 8 << 20];
-    while until.more() {
+    move || {
         for ((a, b), c) in a.iter_mut().zip(&b).zip(&c) {
             *a = b + 3.0 * c;
         }

@@ -4,6 +4,7 @@
 //! a hash would have to meet. What ends in `-like` is written here after the shape of an algorithm for which there is no
 //! library, to have its instructions and its memory accesses. Ordinary loads do what ordinary programs do.
 
+mod alternate;
 mod honest;
 mod pow;
 mod proof;
@@ -52,6 +53,12 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     };
+    if name == "alternate" {
+        return match alternate::main(&arguments.collect::<Vec<_>>()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => usage(&why),
+        };
+    }
     let mut o = Options { seconds: 10.0, threads: 1, duty: 100, fork: 0.0, processes: 1 };
     while let (Some(key), Some(value)) = (arguments.next(), arguments.next()) {
         let number: f64 = match value.parse() {

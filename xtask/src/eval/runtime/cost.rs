@@ -1,5 +1,6 @@
-//! `cargo xtask eval cost`: what watching costs. Counted by the kernel itself, as time and calls of each program; and as the
-//! difference that a guard makes, in pairs of runs with and without one.
+//! `cargo xtask eval cost`: what watching costs. Counted by the kernel itself, as time and calls of each program; as the
+//! difference that being watched makes to one process, by turns; and as the difference that a guard makes, in pairs of runs with
+//! and without one.
 
 use std::{
     collections::BTreeMap,
@@ -78,6 +79,9 @@ pub struct Args {
     /// Pairs of runs; 0 leaves those of before on the page
     #[arg(long, default_value_t = 10)]
     rounds: usize,
+    /// Seconds of each work by turns; 0 leaves what is on the page
+    #[arg(long, default_value_t = 240)]
+    turns: u64,
     /// A guard that is built already
     #[arg(long)]
     guard: Option<PathBuf>,
@@ -109,6 +113,13 @@ pub fn main(args: &Args) -> Result<()> {
     text += &counted(&start()?, &place)?;
     fs::write(results::path(&Kept::Counted)?, &text)?;
     print!("{text}");
+    if args.turns > 0 {
+        let guard = start()?;
+        let text = turns(args.turns, &place)?;
+        guard.stop()?;
+        fs::write(results::path(&Kept::Turns)?, &text)?;
+        print!("{text}");
+    }
     if args.rounds > 0 {
         let text = pairs(args.rounds, &place, start)?;
         fs::write(results::path(&Kept::Pairs)?, &text)?;
@@ -197,6 +208,19 @@ impl Place {
         Ok(seconds as f64 * 1e9 / (2.0 * number(&text, "turns ")?))
     }
 
+    /// Nanoseconds of each turn in the guarded cgroup and of its neighbour beside.
+    fn alternate(&self, name: &str, seconds: u64, beside: &Cgroup) -> Result<(Vec<f64>, Vec<f64>)> {
+        let [loads, seconds] = [self.loads.to_string_lossy().into_owned(), seconds.to_string()];
+        let [watched, not] = [&self.cgroup, beside.path()].map(|path| path.to_string_lossy());
+        let text = self.run(&["taskset", "-c", "1", &loads, "alternate", name, &seconds, &watched, &not])?;
+        let pair = |line: &str| {
+            let (watched, not) = line.split_once(' ')?;
+            Some((watched.parse().ok()?, not.parse().ok()?))
+        };
+        let pairs = text.lines().map(pair).collect::<Option<Vec<(f64, f64)>>>();
+        Ok(pairs.with_context(|| format!("these are no pairs of numbers:\n{text}"))?.into_iter().unzip())
+    }
+
     fn hackbench(&self) -> Result<Measured> {
         let text = self.run(&["hackbench", "-g", "2", "-l", "2000"])?;
         Ok(vec![("hackbench (2 groups of 40 tasks)", number(&text, "Time: ")?)])
@@ -234,6 +258,32 @@ impl Place {
 fn number(text: &str, name: &str) -> Result<f64> {
     let found = text.lines().find_map(|l| l.trim().strip_prefix(name)?.trim().parse().ok());
     found.with_context(|| format!("no line `{name}` in:\n{text}"))
+}
+
+/// One process, by turns in the guarded cgroup and in one beside it.
+fn turns(seconds: u64, place: &Place) -> Result<String> {
+    let beside = Cgroup::new("cost-beside")?;
+    let mut out = String::from(
+        "\nThe same work of one process on one CPU, a quarter of a second in a guarded cgroup and a quarter in one beside it by turns: \
+         the median of the differences and its 95 % bootstrap interval. `fpu` is there in both.\n\n\
+         | work | pairs | beside | what being watched adds |\n| --- | --- | --- | --- |\n",
+    );
+    for (name, what) in [("matmul", "multiplying matrices, as HPL does"), ("stream-triad", "STREAM's triad")]
+    {
+        let (watched, not) = place.alternate(name, seconds, &beside)?;
+        let (a, base) = (added(&watched, &not), median(&not));
+        let percent = |x: f64| 100.0 * x / base;
+        let _ = writeln!(
+            out,
+            "| {what} | {} | {:.1} ms | {:+.3} % ({:+.3} to {:+.3}) |",
+            not.len(),
+            base / 1e6,
+            percent(a.median),
+            percent(a.low),
+            percent(a.high),
+        );
+    }
+    Ok(out)
 }
 
 /// What a run gives: seconds or so, of which fewer are better.

@@ -21,7 +21,7 @@ pub fn write() -> Result<()> {
     let done = results::of_loads()?;
     let mut text = format!("{by_hand}\n\n{MARK}\n");
     loads(&mut text, &done);
-    for kept in [Kept::Counted, Kept::Pairs] {
+    for kept in [Kept::Counted, Kept::Turns, Kept::Pairs] {
         text += &fs::read_to_string(results::path(&kept)?).unwrap_or_default();
     }
     eprintln!("eval: wrote {}", path.display());

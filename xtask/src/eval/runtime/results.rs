@@ -86,6 +86,8 @@ pub enum Kept {
     Loads,
     /// Of `cargo xtask eval cost`: what the kernel counts.
     Counted,
+    /// Of the same: work by turns with and without.
+    Turns,
     /// Of the same: pairs of runs.
     Pairs,
 }
@@ -97,6 +99,7 @@ pub fn path(of: &Kept) -> Result<PathBuf> {
     Ok(dir.join(match of {
         Kept::Loads => "loads.jsonl",
         Kept::Counted => "cost-counted.md",
+        Kept::Turns => "cost-turns.md",
         Kept::Pairs => "cost-pairs.md",
     }))
 }
