@@ -57,7 +57,7 @@ impl Settled {
         let meta = file.metadata().ok()?;
         let changed = Duration::new(meta.ctime().max(0).unsigned_abs(), meta.ctime_nsec() as u32);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-        let on_fuse = rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type == FUSE_SUPER_MAGIC);
+        let on_fuse = rustix::fs::fstatfs(file).ok()?.f_type == FUSE_SUPER_MAGIC;
         (now.saturating_sub(changed) > TICK && !on_fuse).then(|| Self(file_id(&meta)))
     }
 
