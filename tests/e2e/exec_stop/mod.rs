@@ -238,15 +238,17 @@ fn given_to_the_loader(site: &mut Site) -> Result<Done> {
     let sha256 = sha256_of(&path)?;
     let inode = fs::metadata(&path)?.ino();
     let mut outcome = Outcome::Detected;
-    for time in ["the first", "the second"] {
+    // Where the bpf LSM is active the loader cannot map a known program, says so and ends, unless the daemon, to which
+    // every start of a loader is told, was quicker: only one of several starts need show it.
+    for time in 0..16 {
         let run = program::run(site.command(loader)?.arg(&path).arg("3600"))?;
-        // Where the bpf LSM is active the loader cannot map a known program, says so and ends.
         let refused = !run.printed && matches!(run.end, End::Exited(status) if status != program::DONE);
-        ensure!(run.end == End::Killed || (time != "the first" && refused), "{time} time: {run:?}");
+        ensure!(run.end == End::Killed || (time > 0 && refused), "start {time}: {run:?}");
+        site.event(inode, &sha256)?;
         if refused {
             outcome = Outcome::Stopped;
+            break;
         }
-        site.event(inode, &sha256)?;
     }
     tell("a known file given to `ld.so`", outcome);
     // The loader itself is no miner.
