@@ -83,11 +83,8 @@ fn mandelbrot(mut until: Until) {
     }
 }
 
-/// A part of a load that always does the same.
-type Unit = Box<dyn FnMut()>;
-
-/// The part of which this load is made, if there is one.
-pub fn unit(name: &str) -> Option<Unit> {
+/// The part of which this load is made, always doing the same, if there is one.
+pub fn unit(name: &str) -> Option<Box<dyn FnMut()>> {
     match name {
         "matmul" => Some(Box::new(multiplication())),
         "stream-triad" => Some(Box::new(addition())),

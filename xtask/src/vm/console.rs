@@ -72,33 +72,36 @@ pub fn judge(tests: &str, kernel: &str, timed_out: bool, filtered: bool) -> Outc
 /// Prints one machine's result. What failed, in a line, when it did not pass.
 pub fn report(name: &str, ran: &Ran, took: Duration) -> Option<String> {
     let (seconds, processor) = (took.as_secs(), ran.processor.as_secs());
-    match &ran.outcome {
+    let short = match &ran.outcome {
         Outcome::Passed(closing) => {
             println!("vm {name} ({seconds} s, {processor} s of processor time): {closing}");
+            return None;
         }
-        Outcome::Failed { closing, why, .. } => {
+        Outcome::Failed { closing, tests, why } => {
             println!(
                 "vm {name} ({seconds} s, {processor} s of processor time): FAILED {closing}\n{}",
                 indent(why)
             );
+            tests.join(", ")
         }
         Outcome::TimedOut(last) => {
-            println!("vm {name}: still running after {seconds} s, killed\n{}", indent(last))
+            println!("vm {name}: still running after {seconds} s, killed\n{}", indent(last));
+            "still running".into()
         }
-        Outcome::Unbooted(last) => println!("vm {name}: the kernel died before /init ran\n{}", indent(last)),
+        Outcome::Unbooted(last) => {
+            println!("vm {name}: the kernel died before /init ran\n{}", indent(last));
+            "did not boot".into()
+        }
         Outcome::Died(last) => {
-            println!("vm {name}: died after {seconds} s, before its tests ended\n{}", indent(last))
+            println!("vm {name}: died after {seconds} s, before its tests ended\n{}", indent(last));
+            "died".into()
         }
-        Outcome::Unstarted(why) => println!("vm {name}: not started: {why}"),
-    }
-    match &ran.outcome {
-        Outcome::Passed(_) => None,
-        Outcome::Failed { tests, .. } => Some(format!("{name}: {}", tests.join(", "))),
-        Outcome::TimedOut(_) => Some(format!("{name}: still running")),
-        Outcome::Unbooted(_) => Some(format!("{name}: did not boot")),
-        Outcome::Died(_) => Some(format!("{name}: died")),
-        Outcome::Unstarted(why) => Some(format!("{name}: not started: {why}")),
-    }
+        Outcome::Unstarted(why) => {
+            println!("vm {name}: not started: {why}");
+            format!("not started: {why}")
+        }
+    };
+    Some(format!("{name}: {short}"))
 }
 
 /// From the first "failures:" on, which is where a libtest program explains; else the last lines.

@@ -47,8 +47,8 @@ impl Pace {
     /// A look has ended that took this much processor time.
     pub(super) fn looked(&mut self, now: Instant, took: Duration) {
         let wait = match self.news {
-            true => (took * SHARE_AT_NEWS).clamp(AGAIN, LONGEST),
-            false => (took * SHARE).clamp(INTERVAL, LONGEST),
+            true => took.saturating_mul(SHARE_AT_NEWS).clamp(AGAIN, LONGEST),
+            false => took.saturating_mul(SHARE).clamp(INTERVAL, LONGEST),
         };
         *self = Self { ended: now, took, due: now + wait, news: false };
     }

@@ -27,7 +27,7 @@ impl<T> Looked<T> {
         if now_ns >= self.again_ns {
             let begun = Instant::now();
             self.said = ask();
-            let rest = u64::try_from((begun.elapsed() * REST).as_nanos()).unwrap_or(u64::MAX);
+            let rest = u64::try_from(begun.elapsed().saturating_mul(REST).as_nanos()).unwrap_or(u64::MAX);
             self.again_ns = now_ns.saturating_add(rest.max(self.pause_ns));
             self.pause_ns = self.pause_ns.saturating_mul(2).min(self.longest_ns);
         }

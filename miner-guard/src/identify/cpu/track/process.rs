@@ -235,7 +235,8 @@ impl Process {
 
     /// Its memory and manners, for the signs of its shape.
     pub fn shape(&mut self, pid: u32, now_ns: u64, look: &dyn Look) -> Option<&(Memory, Manners)> {
-        self.shape.get(now_ns, || look.memory(pid).zip(look.manners(pid)))
+        let memory = &mut self.memory;
+        self.shape.get(now_ns, || memory.get(now_ns, || look.memory(pid)).cloned().zip(look.manners(pid)))
     }
 
     /// Finds out where the newest samples lie, if that matters.
