@@ -5,7 +5,7 @@ use super::{
     subject::{Key, Place, Subject, Task},
 };
 use crate::{
-    identify::evidence::{Evidence, Family},
+    identify::evidence::{Evidence, Family, Strength},
     policy::CaseSettings,
 };
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub struct Member {
     pub name: String,
     /// The file that it runs.
     pub executable: Option<String>,
-    /// Families of its own evidence, a bit each.
+    /// Families of its own evidence, a bit each; weak evidence is none of it.
     pub families: u8,
     /// Only its cgroup ties it to the others.
     pub loose: bool,
@@ -72,10 +72,10 @@ pub struct Member {
 
 impl Member {
     /// Whether what is done about a miner is done to this process: it shows more than that it shares a cgroup with one
-    /// and reached for the same network.
+    /// and reached for the same network, and more than what honest programs show too.
     fn answers_for_itself(&self) -> bool {
         let own = 1 << Family::Binary as u8 | 1 << Family::Runtime as u8;
-        self.families & own != 0 || !self.loose
+        self.families & own != 0 || (!self.loose && self.families != 0)
     }
 }
 
@@ -211,7 +211,8 @@ impl Book {
         let found = subject.asks().find_map(|(key, near)| Some((*self.keys.get(&key)?, near)));
         let (at, near) = found.unwrap_or_else(|| (self.open(subject, now_ms), true));
         let case = self.cases.get_mut(&at)?;
-        let families = evidence.iter().fold(0, |all, e| all | 1 << e.family() as u8);
+        let tells = evidence.iter().filter(|e| e.strength > Strength::Weak);
+        let families = tells.fold(0, |all, e| all | 1 << e.family() as u8);
         evidence.iter().for_each(|e| case.take(e, now_ms));
         case.join(subject, families, !near);
         case.updated_ms = case.updated_ms.max(now_ms);

@@ -85,6 +85,27 @@ fn what_is_in_a_service_is_one_case_but_who_only_reaches_out_is_left_alone() {
 }
 
 #[test]
+fn who_only_keeps_a_gpu_busy_beside_a_miner_is_named_and_left_alone() {
+    let busy = [Evidence::new(Kind::Gpu, Strength::Weak, "keeps GPU 0 busy")];
+    let mut book = Book::default();
+    let miner = subject(10, &[5], 10);
+    see(&mut book, &miner, &contact());
+    let id = see(&mut book, &miner, &listed()).id;
+    assert_eq!(book.take_due(&id).len(), 1);
+    for (pid, group, what) in [(20, 10, "of the miner's job"), (21, 21, "started by the miner's parent")] {
+        let seen = see(&mut book, &subject(pid, &[5], group), &busy);
+        assert_eq!((seen.id == id, seen.due), (group == 10, false), "{what}");
+    }
+    let neighbour = in_service(subject(30, &[6], 30));
+    let other = in_service(subject(31, &[7], 31));
+    let id = see(&mut book, &neighbour, &[contact(), listed()].concat()).id;
+    assert_eq!(book.take_due(&id).len(), 1);
+    let seen = see(&mut book, &other, &busy);
+    assert_eq!((seen.id.clone(), seen.due), (id, false), "of the miner's service");
+    assert!(see(&mut book, &other, &listed()).due, "it has something of its own now");
+}
+
+#[test]
 fn a_number_that_is_used_again_is_another_process() {
     let mut book = Book::default();
     let id = see(&mut book, &subject(10, &[5], 10), &contact()).id;
