@@ -130,7 +130,7 @@ impl Guard {
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
         let counts = self.policy.counts();
         let indicators = [
             ("addresses", counts.addresses),
@@ -166,7 +166,7 @@ impl Guard {
             pin_dir: self.options.pin_dir.display().to_string(),
             kernel: self.preflight.release.clone(),
             lsm: self.preflight.lsm.clone(),
-            gpu: self.gpus.describe(),
+            gpu: self.gpus.described().to_owned(),
             isolated: self.isolated.list(),
         }
     }

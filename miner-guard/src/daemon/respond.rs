@@ -178,11 +178,11 @@ impl Guard {
 
     /// Every few seconds, while there are cases: whether their processes keep a GPU busy.
     pub(super) fn look_at_gpus(&mut self) {
-        if !self.gpus.there() || !self.teller.cases.any() || self.gpus_at.elapsed() < GPUS {
-            return;
+        if self.teller.cases.any() && self.gpus_at.elapsed() >= GPUS {
+            self.gpus_at = Instant::now();
+            self.gpus.ask();
         }
-        self.gpus_at = Instant::now();
-        for used in self.gpus.uses() {
+        for used in self.gpus.take() {
             if let Some(evidence) = used.evidence() {
                 self.teller.cases.add(used.pid, &[evidence]);
             }

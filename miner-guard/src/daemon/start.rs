@@ -37,7 +37,10 @@ use super::{
 use crate::{
     api::hub::Hub,
     event::model::Action,
-    identify::{RULES_VERSION, gpu::Gpus},
+    identify::{
+        RULES_VERSION,
+        gpu::{Asker, Gpus},
+    },
     kernel::{
         KernelError,
         canary::{self, file_id},
@@ -74,7 +77,7 @@ pub struct Guard {
     pub(super) teller: Teller,
     pub(super) inspectors: Inspectors,
     pub(super) responder: Responder,
-    pub(super) gpus: Gpus,
+    pub(super) gpus: Asker,
     pub(super) gpus_at: Instant,
     pub(super) file_rules: SharedRules,
     pub(super) keeper: Keeper,
@@ -136,6 +139,8 @@ impl Guard {
 
         let responder =
             Responder::start().map_err(|e| DaemonError::Io("starting the responding thread", e))?;
+        let gpus = Asker::start(Gpus::default())
+            .map_err(|e| DaemonError::Io("starting the thread that asks for GPUs", e))?;
 
         let load::Attached { hooks, runtime, frames } = programs.attach(&preflight, &instance, &guarded)?;
         let proof = canary::prove(&mut tables, &scratch)?;
@@ -164,7 +169,7 @@ impl Guard {
             teller,
             inspectors,
             responder,
-            gpus: Gpus::find(),
+            gpus,
             gpus_at: Instant::now(),
             file_rules,
             keeper,

@@ -74,7 +74,7 @@ fn diagnose(global: &Global, preflight: Preflight, states: trial::States, proof:
         kernel: preflight.release,
         architecture: std::env::consts::ARCH,
         lsm: preflight.lsm,
-        gpu: crate::identify::gpu::Gpus::find().describe(),
+        gpu: crate::identify::gpu::Gpus::default().describe(),
         lockdown: preflight.lockdown,
         cgroup_root: preflight.cgroup_root.display().to_string(),
         hooks: states.into_iter().map(|(hook, state)| hook_state(hook.name, hook.without, state)).collect(),

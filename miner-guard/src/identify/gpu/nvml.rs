@@ -49,9 +49,11 @@ type Name = unsafe extern "C" fn(Device, *mut c_char, c_uint) -> Status;
 type Processes = unsafe extern "C" fn(Device, *mut c_uint, *mut ProcessInfo) -> Status;
 type Utilization = unsafe extern "C" fn(Device, *mut Sample, *mut c_uint, c_ulonglong) -> Status;
 
-/// The library, initialised. It is never unloaded: drivers do not promise to survive that.
+/// The library. It stays loaded: drivers do not promise to survive that it goes.
 #[derive(Debug)]
 pub struct Nvml {
+    init: Init,
+    shutdown: Init,
     count: Count,
     handle: Handle,
     name: Name,
@@ -68,36 +70,56 @@ impl Nvml {
         // put another one there is root already.
         let library =
             unsafe { Library::new(path) }.map_err(|e| format!("{} is not there ({e})", path.display()))?;
-        let library: &'static Library = Box::leak(Box::new(library));
-        // SAFETY: each symbol has the type that nvml.h declares for it, and the library stays loaded.
+        // SAFETY: each symbol has the type that nvml.h declares for it, and the library stays loaded: it is forgotten below,
+        // and a symbol that is missing leaves none behind.
         let nvml = unsafe {
-            let init: Init = symbol(library, "nvmlInit_v2")?;
-            match init() {
-                SUCCESS => {}
-                status => return Err(format!("the driver answers with status {status}")),
-            }
             Self {
-                count: symbol(library, "nvmlDeviceGetCount_v2")?,
-                handle: symbol(library, "nvmlDeviceGetHandleByIndex_v2")?,
-                name: symbol(library, "nvmlDeviceGetName")?,
-                processes: symbol(library, "nvmlDeviceGetComputeRunningProcesses_v3")?,
-                utilization: symbol(library, "nvmlDeviceGetProcessUtilization")?,
+                init: symbol(&library, "nvmlInit_v2")?,
+                shutdown: symbol(&library, "nvmlShutdown")?,
+                count: symbol(&library, "nvmlDeviceGetCount_v2")?,
+                handle: symbol(&library, "nvmlDeviceGetHandleByIndex_v2")?,
+                name: symbol(&library, "nvmlDeviceGetName")?,
+                processes: symbol(&library, "nvmlDeviceGetComputeRunningProcesses_v3")?,
+                utilization: symbol(&library, "nvmlDeviceGetProcessUtilization")?,
                 seen: BTreeMap::new(),
             }
         };
+        std::mem::forget(library);
         Ok(nvml)
     }
 
+    /// Opens the driver, or says why it cannot be. It is closed with what is given: an open one keeps a GPU awake that nobody
+    /// uses, and the driver from being replaced.
+    pub fn open(&mut self) -> Result<Open<'_>, String> {
+        // SAFETY: it takes nothing; whoever calls it closes it as often, which `Open` does.
+        match unsafe { (self.init)() } {
+            SUCCESS => Ok(Open(self)),
+            status => Err(format!("the driver answers with status {status}")),
+        }
+    }
+}
+
+/// The driver while it is open.
+pub struct Open<'n>(&'n mut Nvml);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        // SAFETY: it was opened, and no handle of a device outlives this value. Its status changes nothing.
+        unsafe { (self.0.shutdown)() };
+    }
+}
+
+impl Open<'_> {
     fn devices(&self) -> Vec<(u32, Device)> {
         let mut count = 0;
         // SAFETY: one number, which outlives the call.
-        if unsafe { (self.count)(&raw mut count) } != SUCCESS {
+        if unsafe { (self.0.count)(&raw mut count) } != SUCCESS {
             return Vec::new();
         }
         let device = |n| {
             let mut device: Device = std::ptr::null_mut();
             // SAFETY: one pointer, which outlives the call; it is only ever handed back to the library.
-            (unsafe { (self.handle)(n, &raw mut device) } == SUCCESS).then_some((n, device))
+            (unsafe { (self.0.handle)(n, &raw mut device) } == SUCCESS).then_some((n, device))
         };
         (0..count.min(DEVICES)).filter_map(device).collect()
     }
@@ -107,7 +129,7 @@ impl Nvml {
         let name = |(_, device)| {
             let mut bytes = [0_u8; NAME];
             // SAFETY: a buffer of the length that is said; the library closes the name with NUL within it.
-            let status = unsafe { (self.name)(device, bytes.as_mut_ptr().cast(), NAME as c_uint) };
+            let status = unsafe { (self.0.name)(device, bytes.as_mut_ptr().cast(), NAME as c_uint) };
             let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
             if status == SUCCESS { String::from_utf8_lossy(text).into_owned() } else { "a GPU".to_owned() }
         };
@@ -138,7 +160,7 @@ impl Nvml {
         let mut infos = vec![ProcessInfo::default(); PROCESSES];
         let mut count = PROCESSES as c_uint;
         // SAFETY: an array of as many elements as is said, of the type of version 3 of this call.
-        let status = unsafe { (self.processes)(device, &raw mut count, infos.as_mut_ptr()) };
+        let status = unsafe { (self.0.processes)(device, &raw mut count, infos.as_mut_ptr()) };
         infos.truncate(if status == SUCCESS { count as usize } else { 0 });
         infos
     }
@@ -146,14 +168,14 @@ impl Nvml {
     fn samples(&mut self, n: u32, device: Device) -> Vec<Sample> {
         let mut samples = vec![Sample::default(); PROCESSES];
         let mut count = PROCESSES as c_uint;
-        let since = self.seen.get(&n).copied().unwrap_or(0);
+        let since = self.0.seen.get(&n).copied().unwrap_or(0);
         // SAFETY: as above. Another status means that there are none, or that this GPU does not sample.
-        let status = unsafe { (self.utilization)(device, samples.as_mut_ptr(), &raw mut count, since) };
+        let status = unsafe { (self.0.utilization)(device, samples.as_mut_ptr(), &raw mut count, since) };
         samples.truncate(if status == SUCCESS { count as usize } else { 0 });
         // Unused places are zero.
         samples.retain(|s| s.time > since);
         if let Some(newest) = samples.iter().map(|s| s.time).max() {
-            self.seen.insert(n, newest);
+            self.0.seen.insert(n, newest);
         }
         samples
     }
