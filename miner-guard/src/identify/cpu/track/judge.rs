@@ -101,11 +101,12 @@ pub(super) fn randomx(
 }
 
 /// Whether the newest code mixes bits more than it calculates: an interpreter of RandomX does, whereas a program that has
-/// reasons of its own to round in every direction is there for its floating point.
+/// reasons of its own to round in every direction is there for its floating point. Of the interpreter's instructions 5 to 17 %
+/// mix bits and 2 % are floating point, of a test of the floating point unit 0 and 3 to 7 %.
 fn interprets(p: &Process) -> bool {
     let mut code = Counts::default();
     p.recent.iter().for_each(|s| code += s.counts);
-    code.samples >= INTERPRETED && code.mix * 16 >= code.all && code.float <= code.mix
+    code.samples >= INTERPRETED && code.mix * 32 >= code.all && code.float <= code.mix
 }
 
 /// Where the rounding modes cannot be seen (or have not been yet) the code is a reason to look, no more.

@@ -20,6 +20,10 @@ struct Told {
     manners: Manners,
     /// Questions so far, each of which may cost milliseconds.
     asked: Cell<u32>,
+    /// When its memory is there; before that it has none.
+    filled_ns: u64,
+    /// How long a question waits for others, who use the processors.
+    waits: Duration,
 }
 
 impl Default for Told {
@@ -30,6 +34,8 @@ impl Default for Told {
             now: Cell::new(0),
             manners: Manners::default(),
             asked: Cell::new(0),
+            filled_ns: 0,
+            waits: Duration::ZERO,
         }
     }
 }
@@ -41,9 +47,10 @@ impl Look for Told {
     }
     fn memory(&self, _: u32) -> Option<Memory> {
         self.asked.update(|n| n + 1);
+        std::thread::sleep(self.waits);
         Some(Memory {
             made_code: std::iter::once(MADE..MADE + 0x10_0000).collect(),
-            resident: self.resident,
+            resident: if self.now.get() < self.filled_ns { 0 } else { self.resident },
             ..Memory::default()
         })
     }
@@ -135,6 +142,26 @@ fn rounding_modes_alone_must_be_seen_often_and_need_the_memory_and_an_interprete
         assert_eq!(mines.is_some(), mining, "{hints:?}");
         assert!(mines.is_none_or(|(directed, _)| *directed == 60), "{hints:?}");
     }
+}
+
+#[test]
+fn memory_that_is_filled_after_a_look_is_seen_soon_however_busy_the_machine_is() {
+    let filled_ns = SECOND / 2;
+    let told = Told { filled_ns, waits: Duration::from_millis(5), ..Told::default() };
+    let mut t = tracker(120);
+    let found = (1..100).find_map(|n| {
+        let now = n * SECOND / 20;
+        told.now.set(now);
+        if now > filled_ns {
+            let each = (now - filled_ns) / (SECOND / 200);
+            t.modes(42, &modes([each as u32; 4], now));
+        }
+        // What fills it looks like made code; what runs then interprets.
+        t.sample(&sample(42, now, FILE, if now > filled_ns { HASH } else { JIT }));
+        t.tick(now, &told).into_iter().find(|f| f.hint == Some(Hint::Mining)).map(|_| now)
+    });
+    assert!(told.asked.get() > 1, "it was asked before it was filled");
+    assert!(found.is_some_and(|at| at < filled_ns + 3 * SECOND / 2), "{found:?}");
 }
 
 #[test]
