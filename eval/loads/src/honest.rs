@@ -10,7 +10,7 @@ type Work = fn(Until);
 
 pub const NAMES: &[&str] = &[
     "interval-up", "interval-both", "fenv-all-modes", "fenv-all-modes-much-memory", "mandelbrot", "matmul", "stream-triad",
-    "nbody", "json-parse", "btree", "sort", "random-numbers", "popcount", "regex-like", "merkle-tree", "file-hashing",
+    "nbody", "json-parse", "btree", "sort-integers", "random-numbers", "popcount", "regex-like", "merkle-tree", "file-hashing",
     "zk-proof",    "switch-storm",
 ];
 
@@ -27,7 +27,7 @@ pub fn find(name: &str) -> Option<Work> {
         "nbody" => nbody,
         "json-parse" => json,
         "btree" => btree,
-        "sort" => sort,
+        "sort-integers" => sort,
         "random-numbers" => random,
         "popcount" => popcount,
         "regex-like" => regex,

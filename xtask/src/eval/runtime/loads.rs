@@ -105,7 +105,7 @@ const OWN_HONEST: &[&str] = &[
     "nbody",
     "json-parse",
     "btree",
-    "sort",
+    "sort-integers",
     "random-numbers",
     "popcount",
     "regex-like",
@@ -126,4 +126,18 @@ pub fn all() -> Vec<Load> {
     let hashes = OWN_HASHES.iter().map(|name| own(name, Kind::Hashes, name));
     let honest = OWN_HONEST.iter().map(|name| own(name, Kind::Honest, name));
     randomx.chain(pow).chain(hashes).chain(honest).chain(debian::loads()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came of a load is kept by its name, which is its cgroup's too.
+    #[test]
+    fn no_two_loads_have_one_name() {
+        let mut names: Vec<String> = all().into_iter().map(|load| load.name).collect();
+        names.sort();
+        let twice: Vec<_> = names.windows(2).filter(|w| w[0] == w[1]).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
 }

@@ -121,7 +121,13 @@ const COMMANDS: &[(&str, &str, &str, Kind, &str)] = &[
         Kind::Honest,
         "while :; do awk 'BEGIN{for(i=0;i<9000000;i++)s+=i%3;print s}' > /dev/null; done",
     ),
-    ("sort", "coreutils", "sort", Kind::Honest, "while :; do seq 2000000 | sort -R | sort > /dev/null; done"),
+    (
+        "sort-lines",
+        "coreutils",
+        "sort",
+        Kind::Honest,
+        "while :; do seq 2000000 | sort -R | sort > /dev/null; done",
+    ),
     (
         "find-grep",
         "grep",
