@@ -213,6 +213,16 @@ impl Tracepoint {
     }
 }
 
+/// The kernel counts what programs take while this is open.
+pub fn counting() -> Result<OwnedFd> {
+    const ENABLE_STATS: i32 = 32;
+    const RUN_TIME: u32 = 0;
+    Attr::default()
+        .int(0, RUN_TIME)
+        .open(ENABLE_STATS)
+        .context("this kernel does not count what programs take")
+}
+
 /// What a descriptor's `fdinfo` says under a name.
 pub fn described(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())

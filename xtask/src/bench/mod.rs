@@ -19,6 +19,7 @@ mod page;
 pub mod place;
 mod resolver;
 pub mod stats;
+pub mod sweep;
 pub mod worker;
 
 use std::{path::PathBuf, process::Command, time::Instant};
@@ -92,6 +93,7 @@ pub fn main(args: &Args) -> Result<()> {
         worker::pin(1)?;
     }
     let start = Instant::now();
+    sweep::always()?;
     let scratch = place::Scratch::new()?;
     let tiny = exec::tiny(scratch.path())?;
     let worker = shell::target_dir().join("release/xtask");

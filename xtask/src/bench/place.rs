@@ -14,7 +14,14 @@ use crate::shell;
 /// What everything is called that the bench makes outside of its memory: with the process's id, so that two runs
 /// do not meet.
 fn name(of: &str) -> String {
-    format!("mg-bench-{}-{of}", std::process::id())
+    format!("{OURS}{}-{of}", std::process::id())
+}
+
+const OURS: &str = "mg-bench-";
+
+/// The process of the run that something with this name belongs to.
+pub fn run_of(name: &str) -> Option<u32> {
+    name.strip_prefix(OURS)?.split('-').next()?.parse().ok()
 }
 
 /// A directory below /run, gone with this value.
@@ -100,7 +107,8 @@ impl Drop for Cgroup {
     }
 }
 
-fn unified() -> Result<PathBuf> {
+/// Where the unified hierarchy is mounted.
+pub fn unified() -> Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
     let point = mounts.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
         [_, point, "cgroup2", ..] => Some(PathBuf::from(point)),
@@ -133,6 +141,20 @@ impl Drop for Netns {
     fn drop(&mut self) {
         if let Err(error) = shell::capture(Command::new("ip").args(["netns", "delete", &self.0])) {
             eprintln!("{error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_makes_says_whose_it_is() {
+        assert_eq!(run_of(&name("data")), Some(std::process::id()));
+        assert_eq!(run_of("mg-bench-12-eval"), Some(12));
+        for other in ["mg-bench-", "mg-bench-x-eval", "miner-guard", "12"] {
+            assert_eq!(run_of(other), None, "{other}");
         }
     }
 }

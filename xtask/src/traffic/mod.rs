@@ -29,7 +29,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    bench::{guard::Guard, place::Scratch},
+    bench::{guard::Guard, place::Scratch, sweep},
     build, shell,
 };
 use room::Room;
@@ -91,6 +91,7 @@ pub fn main(args: &Args) -> Result<()> {
     let guard = build::given(args.guard.as_ref())?;
     room::possible()?;
     let root = Root::ensure()?;
+    sweep::always()?;
     let scratch = Scratch::new()?;
     let room = Room::open(&root, scratch.path(), "traffic")?;
     let guard = Guard::start(&guard, scratch.path(), "guard", room.cgroup(), &proof::policy())?;

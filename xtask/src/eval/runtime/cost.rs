@@ -20,31 +20,10 @@ use crate::{
         guard::Guard,
         place::{self, Cgroup, Scratch},
         stats::{added, median},
+        sweep,
     },
     build, shell,
 };
-
-const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
-
-/// The kernel counts while this lives.
-struct Counting(String);
-
-impl Counting {
-    /// Begins.
-    fn begin() -> Result<Self> {
-        let before = fs::read_to_string(SWITCH).with_context(|| format!("cannot read {SWITCH}"))?;
-        fs::write(SWITCH, "1").with_context(|| format!("cannot write {SWITCH}"))?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(SWITCH, self.0.trim()) {
-            eprintln!("cannot put {SWITCH} back: {error}");
-        }
-    }
-}
 
 /// Nanoseconds and calls of each kind of program that the guard holds: only those that watch what runs.
 fn programs(pid: u32) -> Result<BTreeMap<&'static str, (u64, u64)>> {
@@ -97,13 +76,14 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let binary = build::given(args.guard.as_ref())?;
     let loads = super::build_loads()?;
+    sweep::always()?;
     let scratch = Scratch::new()?;
     let cgroup = Cgroup::new("cost")?;
     fs::create_dir_all(scratch.path().join("hpcc"))?;
     let place = Place { cgroup: cgroup.path().to_owned(), loads, scratch: scratch.path().join("hpcc") };
     let start = || Guard::start_in("audit", &binary, scratch.path(), "cost", &cgroup, POLICY);
     let mut text = format!(
-        "\n## Cost\n\nMeasured at a load average of {:.1} when it began. *Counted* is by the kernel (`bpf_stats_enabled`): the \
+        "\n## Cost\n\nMeasured at a load average of {:.1} when it began. *Counted* is by the kernel (`BPF_ENABLE_STATS`): the \
          clock reads that counting itself takes are in its figures, and an empty program at the same place shows them. \
          `fpu` runs at each context switch of a user thread anywhere on the host, `sample` about four times a second and CPU \
          where a guarded program runs. *Share* is of one CPU. Each ran once before, uncounted: a program that starts for the \
@@ -137,7 +117,7 @@ fn counted(guard: &Guard, place: &Place) -> Result<String> {
         "| while | fpu, calls/s | ns a call | share | sample, calls/s | ns a call | share | daemon, share |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    let counting = Counting::begin()?;
+    let counting = bpf::counting()?;
     let quiet = || -> Result<()> {
         std::thread::sleep(Duration::from_secs(2 * STORM));
         Ok(())

@@ -24,6 +24,7 @@ use crate::{
     bench::{
         guard::Guard,
         place::{Cgroup, Scratch},
+        sweep,
     },
     build, shell,
 };
@@ -89,6 +90,7 @@ fn run(args: &Args) -> Result<()> {
         bail!("the evaluation attaches programs and makes cgroups: run it as root");
     }
     let binary = build::given(args.guard.as_ref())?;
+    sweep::always()?;
     let scratch = Scratch::new()?;
     let cgroup = Cgroup::new("eval")?;
     let tools = Tools::new(scratch.path(), &cgroup, args.seconds)?;
