@@ -41,8 +41,8 @@ impl Use {
         let quarter = self.busy / 25 * 25;
         let holds = match self.memory >> 20 {
             0..MUCH => String::new(),
-            mib @ MUCH..1024 => format!(" and holds more than {} MiB of its memory", 1 << mib.ilog2()),
-            mib => format!(" and holds more than {} GiB of its memory", 1 << (mib >> 10).ilog2()),
+            mib @ MUCH..1024 => format!(" and holds more than {} MiB of its memory", 1_u64 << mib.ilog2()),
+            mib => format!(" and holds more than {} GiB of its memory", 1_u64 << (mib >> 10).ilog2()),
         };
         (self.busy >= BUSY).then(|| {
             let text = format!("keeps GPU {} busy for more than {quarter} % of the time{holds}", self.device);

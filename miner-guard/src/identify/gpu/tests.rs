@@ -55,7 +55,9 @@ fn what_processes_do_on_a_gpu_is_read_and_told_once() {
     let text = expected[0].evidence().unwrap().text;
     assert_eq!(text, "keeps GPU 0 busy for more than 75 % of the time");
     assert_eq!(expected[1].evidence(), None);
-    for (memory, holds) in [(300 << 20, "256 MiB"), (5 << 30, "4 GiB"), ((8 << 30) - 1, "4 GiB")] {
+    for (memory, holds) in
+        [(300 << 20, "256 MiB"), (5 << 30, "4 GiB"), ((8 << 30) - 1, "4 GiB"), (u64::MAX, "8589934592 GiB")]
+    {
         let text = Use { memory, ..expected[0] }.evidence().unwrap().text;
         assert!(text.ends_with(&format!(" of the time and holds more than {holds} of its memory")), "{text}");
     }
