@@ -2,6 +2,7 @@
 //! that a measurement needs no compiler and the shipped objects stay free of them. The only unsafe door of the bench.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
@@ -41,6 +42,11 @@ impl Attr {
     }
 
     fn call(mut self, command: i32) -> io::Result<i64> {
+        self.ask(command)
+    }
+
+    /// [`Self::call`] of a command that answers in the attribute.
+    fn ask(&mut self, command: i32) -> io::Result<i64> {
         // SAFETY: the attribute outlives the call and its size is given. Pointers in it are set only in this file,
         // from buffers that are borrowed across the call and are as long as the counts and map shapes beside them.
         let done =
@@ -138,10 +144,16 @@ impl Hook {
     }
 }
 
+/// Of the programs without a purpose.
+pub const BARE: &str = "bare";
+
 /// A program that returns a number.
 fn bare(verdict: i32) -> [u64; 2] {
     [op(0xb7, 0, 0, 0, verdict), op(0x95, 0, 0, 0, 0)]
 }
+
+/// [`BARE`], as it lies in memory.
+const NAME: u64 = u64::from_ne_bytes(*b"bare\0\0\0\0");
 
 /// A program of a type, for an attach type.
 fn load(kind: u32, attach: u32, code: &[u64]) -> Result<OwnedFd> {
@@ -150,6 +162,7 @@ fn load(kind: u32, attach: u32, code: &[u64]) -> Result<OwnedFd> {
         .int(4, u32::try_from(code.len())?)
         .long(8, code.as_ptr().addr() as u64)
         .long(16, c"Dual MIT/GPL".as_ptr().addr() as u64)
+        .long(48, NAME)
         .int(68, attach);
     load.open(PROG_LOAD).context("loading a bare program")
 }
@@ -221,6 +234,36 @@ pub fn counting() -> Result<OwnedFd> {
         .int(0, RUN_TIME)
         .open(ENABLE_STATS)
         .context("this kernel does not count what programs take")
+}
+
+/// Nanoseconds and calls of every program in the kernel, by its name; programs of one name together.
+pub fn programs() -> Result<BTreeMap<String, (u64, u64)>> {
+    const GET_NEXT_ID: i32 = 11;
+    const GET_FD_BY_ID: i32 = 13;
+    const OBJ_GET_INFO: i32 = 15;
+    let mut out: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut id = 0;
+    loop {
+        let mut next = Attr::default().int(0, id);
+        if next.ask(GET_NEXT_ID).is_err() {
+            return Ok(out);
+        }
+        id = (next.0[0] >> 32) as u32;
+        // It may have gone meanwhile.
+        let Ok(program) = Attr::default().int(0, id).open(GET_FD_BY_ID) else { continue };
+        // `struct bpf_prog_info`: its name is the eighth and ninth word.
+        let mut info = [0_u64; 32];
+        let ask = Attr::default().int(0, number(&program)).int(4, u32::try_from(size_of_val(&info))?);
+        ask.long(8, info.as_mut_ptr().expose_provenance() as u64)
+            .call(OBJ_GET_INFO)
+            .context("asking what a program is")?;
+        let name: Vec<u8> =
+            info[8..10].iter().flat_map(|w| w.to_ne_bytes()).take_while(|b| *b != 0).collect();
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
+        let (ns, calls) = counted(&text).unwrap_or_default();
+        let all = out.entry(String::from_utf8_lossy(&name).into_owned()).or_default();
+        *all = (all.0 + ns, all.1 + calls);
+    }
 }
 
 /// What a descriptor's `fdinfo` says under a name.

@@ -3,14 +3,17 @@
 //! The same servers all the time; the guard comes before a batch and goes after it, because its hooks for programs see the
 //! whole machine. Servers on one CPU, clients and the guard's daemon on another.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{
     Bench,
-    bpf::Hook,
+    bpf::{self, Hook},
     guard::Guard,
     page::{Page, Table},
     stats::{Random, added, median},
@@ -133,6 +136,7 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
         }
         eprintln!("bench: throughput, round {} of {rounds}", round + 1);
     }
+    let counted = counted(bench, &room)?;
     let table = |samples: &Samples, unit_of: &str| {
         let mut table = Table::new(&["configuration"]);
         for (l, load) in LOADS.iter().enumerate() {
@@ -161,12 +165,55 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
          counted. More is better. Other work on the machine moves this less than throughput.",
         &table(&by_time, ""),
     );
+    page.section(
+        "What each program takes of it",
+        "Both ends guarded, one batch of each, counted by the kernel: the time in each program of the guard, of the processor time \
+         that servers and clients took. The bare program runs beside those of the packets and shows what the counting itself \
+         takes of each call; what the kernel does around a program is not in the figures.",
+        &counted,
+    );
     for (l, load) in LOADS.iter().enumerate() {
         for (i, end) in [(4, "both ends"), (3, "the servers' end")] {
             page.least(&format!("{}: {end}", load.name), "≥ 0.98 of no guard", ratio(&samples, i, l), 0.98);
         }
     }
     Ok(())
+}
+
+/// Counts what the guard's programs take during one batch of each load.
+fn counted(bench: &Bench, room: &Room) -> Result<Table> {
+    let cgroup = room.cgroup().path();
+    let dir = bench.scratch.path();
+    let guard = Guard::start_at("enforce", &bench.guard, dir, "packets", cgroup, "builtin = true\n")?;
+    let bare = Hook::packets(cgroup)?;
+    let counting = bpf::counting()?;
+    let mut table = Table::new(&["program"]);
+    let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for load in &LOADS {
+        table.column(load.name);
+        let (before, spent) = (bpf::programs()?, processor_seconds(cgroup)?);
+        room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
+        let (after, spent) = (bpf::programs()?, processor_seconds(cgroup)? - spent);
+        for (name, (ns, calls)) in after {
+            let (ns_before, calls_before) = before.get(&name).copied().unwrap_or_default();
+            let (ns, calls) = (ns - ns_before, calls - calls_before);
+            if calls > 1000 && (name.starts_with("mg_") || name == bpf::BARE) {
+                let share = ns as f64 / spent / 1e7;
+                let cell = format!(
+                    "{share:.2} % ({:.0} ns, {:.0} k/s)",
+                    ns as f64 / calls as f64,
+                    calls as f64 / spent / 1e3
+                );
+                rows.entry(name).or_default().push(cell);
+            }
+        }
+    }
+    drop((counting, bare));
+    guard.stop()?;
+    for (name, cells) in rows.into_iter().filter(|(_, cells)| cells.len() == LOADS.len()) {
+        table.row(std::iter::once(name).chain(cells));
+    }
+    Ok(table)
 }
 
 /// Of each configuration and load, the rounds.
