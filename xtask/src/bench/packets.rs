@@ -111,23 +111,11 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
         random.shuffle(&mut order);
         for &i in &order {
             let cgroup = place(i)?;
-            let start = || {
-                Guard::start_at(
-                    "enforce",
-                    &bench.guard,
-                    bench.scratch.path(),
-                    "packets",
-                    &cgroup,
-                    "builtin = true\n",
-                )
-            };
-            let guard = (i >= 3).then(start).transpose()?;
+            let guard = (i >= 3).then(|| guard(bench, &cgroup)).transpose()?;
             let hook = (i == 2).then(|| Hook::packets(&cgroup)).transpose()?;
             for (l, load) in LOADS.iter().enumerate() {
-                let before = processor_seconds(room.cgroup().path())?;
-                let said = room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
+                let (said, spent) = batch(&room, load)?;
                 let rate = (load.read)(&said).with_context(|| format!("{} said `{said}`", load.name))?;
-                let spent = processor_seconds(room.cgroup().path())? - before;
                 samples[i][l].push(rate);
                 by_time[i][l].push(load.amount.unwrap_or(rate) / spent);
             }
@@ -180,21 +168,31 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
     Ok(())
 }
 
+/// The guard of these measurements.
+fn guard(bench: &Bench, cgroup: &Path) -> Result<Guard> {
+    Guard::start_at("enforce", &bench.guard, bench.scratch.path(), "packets", cgroup, "builtin = true\n")
+}
+
+/// A batch of a load: what its client said, and the seconds of processor time that both ends took.
+fn batch(room: &Room, load: &Load) -> Result<(String, f64)> {
+    let before = processor_seconds(room.cgroup().path())?;
+    let said = room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
+    Ok((said, processor_seconds(room.cgroup().path())? - before))
+}
+
 /// Counts what the guard's programs take during one batch of each load.
 fn counted(bench: &Bench, room: &Room) -> Result<Table> {
     let cgroup = room.cgroup().path();
-    let dir = bench.scratch.path();
-    let guard = Guard::start_at("enforce", &bench.guard, dir, "packets", cgroup, "builtin = true\n")?;
+    let guard = guard(bench, cgroup)?;
     let bare = Hook::packets(cgroup)?;
     let counting = bpf::counting()?;
     let mut table = Table::new(&["program"]);
     let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for load in &LOADS {
         table.column(load.name);
-        let (before, spent) = (bpf::programs()?, processor_seconds(cgroup)?);
-        room.run(CLIENTS, &format!("taskset -c $(($(nproc) > 1)) {}", load.client))?;
-        let (after, spent) = (bpf::programs()?, processor_seconds(cgroup)? - spent);
-        for (name, (ns, calls)) in after {
+        let before = bpf::programs()?;
+        let (_, spent) = batch(room, load)?;
+        for (name, (ns, calls)) in bpf::programs()? {
             let (ns_before, calls_before) = before.get(&name).copied().unwrap_or_default();
             let (ns, calls) = (ns - ns_before, calls - calls_before);
             if calls > 1000 && (name.starts_with("mg_") || name == bpf::BARE) {
