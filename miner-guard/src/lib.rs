@@ -11,6 +11,7 @@
 //! | `policy` | as written → resolved → compiled |
 //! | `identify` | is this file a miner: each identifier yields evidence |
 //! | `event` | decode → enrich → aggregate |
+//! | `processor` | what a thread takes of one |
 //! | `regular` | opening a file that may be none |
 //! | `replay` | captures and event files against the policy |
 //! | `respond` | kill |
@@ -23,6 +24,7 @@ pub mod event;
 pub mod identify;
 pub mod kernel;
 pub mod policy;
+mod processor;
 mod regular;
 pub mod replay;
 pub mod respond;

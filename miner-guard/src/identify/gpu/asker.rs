@@ -7,19 +7,13 @@ use std::{
     thread,
 };
 
-/// What the thread found out.
-#[derive(Debug)]
-struct Answer {
-    described: String,
-    uses: Vec<Use>,
-}
-
 /// Asks when told to, and keeps what was said. Its thread ends with it, unless the driver never answers.
 #[derive(Debug)]
 pub struct Asker {
     ask: SyncSender<()>,
-    answers: Receiver<Answer>,
-    heard: Answer,
+    answers: Receiver<(String, Vec<Use>)>,
+    described: String,
+    uses: Vec<Use>,
 }
 
 impl Asker {
@@ -31,20 +25,19 @@ impl Asker {
         let (ask, asked) = sync_channel::<()>(1);
         let (say, answers) = sync_channel(1);
         thread::Builder::new().name("gpu".into()).spawn(move || {
-            let mut uses = Vec::new();
-            while say.send(Answer { described: gpus.describe(), uses }).is_ok() && asked.recv().is_ok() {
-                uses = gpus.uses();
+            let mut answer = (gpus.describe(), Vec::new());
+            while say.send(answer).is_ok() && asked.recv().is_ok() {
+                answer = gpus.look();
             }
         })?;
-        let described = "the driver has not answered yet".to_owned();
-        Ok(Self { ask, answers, heard: Answer { described, uses: Vec::new() } })
+        Ok(Self { ask, answers, described: "the driver has not answered yet".to_owned(), uses: Vec::new() })
     }
 
     /// As [`Gpus::describe`], when it was last asked.
     #[must_use]
     pub fn described(&mut self) -> &str {
         self.hear();
-        &self.heard.described
+        &self.described
     }
 
     /// Has the driver asked; [`Self::take`] gives what it says. Nothing more is asked while it has not answered.
@@ -58,13 +51,13 @@ impl Asker {
     #[must_use]
     pub fn take(&mut self) -> Vec<Use> {
         self.hear();
-        std::mem::take(&mut self.heard.uses)
+        std::mem::take(&mut self.uses)
     }
 
     fn hear(&mut self) {
-        while let Ok(Answer { described, uses }) = self.answers.try_recv() {
-            self.heard.described = described;
-            self.heard.uses.extend(uses);
+        while let Ok((described, uses)) = self.answers.try_recv() {
+            self.described = described;
+            self.uses.extend(uses);
         }
     }
 }

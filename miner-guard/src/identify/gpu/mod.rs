@@ -82,16 +82,23 @@ impl Gpus {
     /// `NVIDIA H100, NVIDIA H100`, or `no GPU` and why.
     #[must_use]
     pub fn describe(&mut self) -> String {
-        match self.nvml().and_then(|nvml| Ok(nvml.open()?.names())) {
-            Ok(names) if names.is_empty() => "no GPU: the driver shows none".to_owned(),
-            Ok(names) => names.join(", "),
-            Err(why) => format!("no GPU: {why}"),
-        }
+        described(self.nvml().and_then(|nvml| Ok(nvml.open()?.names())))
     }
 
-    /// What processes have done since the last call; nothing where there is no GPU.
-    pub fn uses(&mut self) -> Vec<Use> {
-        self.nvml().and_then(|nvml| Ok(nvml.open()?.uses())).unwrap_or_default()
+    /// As [`Self::describe`], and what processes have done since the last look; nothing where there is no GPU.
+    pub fn look(&mut self) -> (String, Vec<Use>) {
+        match self.nvml().and_then(Nvml::open) {
+            Ok(mut driver) => (described(Ok(driver.names())), driver.uses()),
+            Err(why) => (described(Err(why)), Vec::new()),
+        }
+    }
+}
+
+fn described(names: Result<Vec<String>, String>) -> String {
+    match names {
+        Ok(names) if names.is_empty() => "no GPU: the driver shows none".to_owned(),
+        Ok(names) => names.join(", "),
+        Err(why) => format!("no GPU: {why}"),
     }
 }
 

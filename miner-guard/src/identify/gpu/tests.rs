@@ -50,8 +50,8 @@ fn what_processes_do_on_a_gpu_is_read_and_told_once() {
         Use { pid: 100, device: 0, busy: 98, memory: 1024 },
         Use { pid: 200, device: 0, busy: 0, memory: 0 },
     ];
-    assert_eq!(gpus.uses(), expected);
-    assert_eq!(gpus.uses()[0].busy, 0, "the samples were seen already");
+    assert_eq!(gpus.look().1, expected);
+    assert_eq!(gpus.look().1[0].busy, 0, "the samples were seen already");
     let text = expected[0].evidence().unwrap().text;
     assert_eq!(text, "keeps GPU 0 busy for more than 75 % of the time");
     assert_eq!(expected[1].evidence(), None);
@@ -85,9 +85,9 @@ fn a_library_that_comes_later_is_found() {
     let Some((dir, _)) = fake(0, 0) else { return };
     let later = dir.path().join("later.so");
     let mut gpus = Gpus::of(&later);
-    assert!(gpus.uses().is_empty());
+    assert!(gpus.look().1.is_empty());
     std::fs::rename(dir.path().join("libfake.so"), &later).unwrap();
-    assert_eq!(gpus.uses().len(), 2);
+    assert_eq!(gpus.look().1.len(), 2);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn without_a_library_or_a_driver_there_is_no_gpu_and_a_reason() {
         "{}",
         none.describe()
     );
-    assert!(none.uses().is_empty());
+    assert!(none.look().1.is_empty());
     let Some((_dir, mut gpus)) = fake(9, 0) else { return };
     assert_eq!(gpus.describe(), "no GPU: the driver answers with status 9");
 }

@@ -18,7 +18,6 @@ use std::{
 };
 
 use aya::Ebpf;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     KernelError,
@@ -32,6 +31,8 @@ use super::{
 use hang::{Hanger, Hung};
 pub(super) use note::{Note, clear};
 use pace::Pace;
+
+use crate::processor;
 
 /// How the names of its links begin.
 pub const LINK: &str = "frame-";
@@ -132,7 +133,7 @@ impl Frames {
 
     /// Looks at all other network namespaces. What is wrong with one is said, and the others are looked at all the same.
     fn look(&mut self) {
-        let begun = processor_time();
+        let begun = processor::taken();
         let (doors, all) = namespaces::doors(NAMESPACES - 1);
         let mut there = Duration::ZERO;
         let mut sockets = packet_sockets();
@@ -150,7 +151,7 @@ impl Frames {
                 self.on.keys().copied().filter(|(namespace, _)| !still(*namespace)).collect();
             gone.into_iter().for_each(|key| self.forget(key));
         }
-        let took = processor_time().saturating_sub(begun) + there;
+        let took = processor::taken().saturating_sub(begun) + there;
         tracing::debug!(?took, "looked at {} other network namespaces", doors.len());
         self.pace.looked(Instant::now(), took);
     }
@@ -159,7 +160,7 @@ impl Frames {
     fn look_at(&mut self, door: &Door, sockets: &mut BTreeSet<u64>) -> Duration {
         let done = door.within(|| {
             sockets.append(&mut packet_sockets());
-            (self.sync(door.namespace, INTERFACES), processor_time())
+            (self.sync(door.namespace, INTERFACES), processor::taken())
         });
         let (why, took) = match done {
             Ok((Ok(0), took)) => (None, took),
@@ -279,9 +280,4 @@ fn of(namespace: u64) -> std::ops::RangeInclusive<Key> {
 /// Those of the network namespace that the calling thread is in; none where the kernel knows no such sockets.
 fn packet_sockets() -> BTreeSet<u64> {
     queues::open().unwrap_or_default()
-}
-
-/// What the calling thread has taken of a processor.
-fn processor_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::processor;
 
 /// Until it is asked again, times what the asking took of a processor: of one process a five-hundredth of it at most. Time spent
 /// waiting is not counted: on a busy machine a question would be asked again only long after its answer changed.
@@ -28,18 +28,13 @@ impl<T> Looked<T> {
     /// The answer, a new one if it is time. `None` if the last question had none.
     pub fn get(&mut self, now_ns: u64, ask: impl FnOnce() -> Option<T>) -> Option<&T> {
         if now_ns >= self.again_ns {
-            let begun = processor_time();
+            let begun = processor::taken();
             self.said = ask();
-            let took = processor_time().saturating_sub(begun);
+            let took = processor::taken().saturating_sub(begun);
             let rest = u64::try_from(took.saturating_mul(REST).as_nanos()).unwrap_or(u64::MAX);
             self.again_ns = now_ns.saturating_add(rest.max(self.pause_ns));
             self.pause_ns = self.pause_ns.saturating_mul(2).min(self.longest_ns);
         }
         self.said.as_ref()
     }
-}
-
-/// What this thread has used.
-fn processor_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
