@@ -19,4 +19,4 @@ pub mod verdict;
 
 /// Version of everything in this module. It names the pin directory (`…/v3/`): a daemon never
 /// touches pins of another version.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;

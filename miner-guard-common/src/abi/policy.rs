@@ -21,7 +21,7 @@
 //!
 //! | bits | direct tag | with [`TAG_LIST`] |
 //! |---|---|---|
-//! | 31 | 0 | 1 |
+//! | 31 | 0; with [`TAG_POINTER`], [`TAG_SPREAD`] | 1 |
 //! | 30 | [`TAG_SPILLED`] in an exact bucket, [`TAG_POINTER`] in the prefix section | the same |
 //! | 26–29 | verdict (27–29), [`TAG_WITH_PORT`] (26) | log2 of the list's blocks |
 //! | 0–25 | rule, 1 … | first block of the list, from the start of the section |
@@ -149,6 +149,9 @@ pub const TAG_LIST: u32 = 1 << 31;
 pub const TAG_SPILLED: u32 = 1 << 30;
 /// In the prefix section: not a tag, but the block (from the section's start) of the next chunk.
 pub const TAG_POINTER: u32 = 1 << 30;
+/// With [`TAG_POINTER`], in the index of the prefix section: the first of 256 chunks in a row, one for each value of the
+/// address's next 8 bits.
+pub const TAG_SPREAD: u32 = 1 << 31;
 /// The rule asked for this port: the reason is address *and* port.
 pub const TAG_WITH_PORT: u32 = 1 << 26;
 /// Shift of the verdict in a direct tag.

@@ -1,15 +1,16 @@
 //! IPv4 prefixes, compiled into a step function: three levels of 16, 8 and 8 bits.
 //!
 //! A trie walks a node a bit; here the whole nesting was resolved when the policy was compiled, and a
-//! lookup reads one block for most addresses and five at most.
+//! lookup reads one block for most addresses and five at most. Where most of 256 neighbours of the second level are divided
+//! further, their chunks lie in a row, and the second level is not read.
 
 use super::{Blocks, Header};
-use crate::abi::policy::{TAG_POINTER, chunk, word};
+use crate::abi::policy::{TAG_POINTER, TAG_SPREAD, chunk, word};
 
-/// The value of a cell of a chunk: a tag, or a pointer to the next chunk.
+/// The value of a cell of the chunk `at`, from the section's start: a tag, or a pointer to the next chunk.
 #[inline(always)]
-fn cell<B: Blocks>(blocks: &B, base: u32, pointer: u32, cell: u32) -> u32 {
-    let Some(b) = blocks.block(base.wrapping_add(pointer & !TAG_POINTER)) else { return 0 };
+fn cell<B: Blocks>(blocks: &B, base: u32, at: u32, cell: u32) -> u32 {
+    let Some(b) = blocks.block(base.wrapping_add(at)) else { return 0 };
     let part = (cell >> 5) & 7;
     let up_to = b.word(chunk::BITMAP + part) & (u32::MAX >> (31 - (cell & 31)));
     let before = (b.word(chunk::BEFORE + (part >> 2)) >> ((part & 3) * 8)) & 0xff;
@@ -36,9 +37,14 @@ pub(super) fn tag<B: Blocks>(blocks: &B, header: &Header<'_>, address: u32) -> u
     let Some(b) = blocks.block(base.wrapping_add(address >> 20)) else { return 0 };
     let mut value = b.word(address >> 16);
     if value & TAG_POINTER != 0 {
-        value = cell(blocks, base, value, (address >> 8) & 0xff);
+        let second = (address >> 8) & 0xff;
+        if value & TAG_SPREAD == 0 {
+            value = cell(blocks, base, value & !TAG_POINTER, second);
+        } else {
+            value = value.wrapping_add(second) & !TAG_SPREAD;
+        }
         if value & TAG_POINTER != 0 {
-            value = cell(blocks, base, value, address & 0xff);
+            value = cell(blocks, base, value & !TAG_POINTER, address & 0xff);
         }
     }
     // Three levels and no more: a pointer here is a broken image, and a broken image denies nothing.

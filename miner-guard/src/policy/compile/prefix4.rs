@@ -1,10 +1,12 @@
 //! IPv4 prefixes as a step function of three levels: see `miner_guard_common::table`.
 
 use super::{CompileError, flatten::Step};
-use miner_guard_common::abi::policy::{Block, TAG_POINTER, chunk};
+use miner_guard_common::abi::policy::{Block, TAG_POINTER, TAG_SPREAD, chunk};
 
 /// Blocks of the index by the high 16 bits.
 const INDEX_BLOCKS: usize = 4096;
+/// Divided cells of a chunk from which on all 256 are spread out. Spread, they take no more than twice the room.
+const SPREAD_FROM: usize = 128;
 
 /// The section for sorted, disjoint steps over 32-bit addresses.
 pub(super) fn section(steps: &[Step]) -> Result<Vec<Block>, CompileError> {
@@ -68,6 +70,7 @@ impl Build<'_> {
     /// The chunk of 256 cells of `2^bits` addresses each, run by run: most cells are like their neighbour.
     fn cells(&mut self, from: u128, to: u128, bits: u32) -> u32 {
         let mut cells = [0; 256];
+        let below = self.chunks.len();
         let mut c = 0;
         while c < 256 {
             let start = from + ((c as u128) << bits);
@@ -88,10 +91,30 @@ impl Build<'_> {
                 c += 1;
             }
         }
-        self.chunk(&cells)
+        if self.chunks.len() - below >= SPREAD_FROM {
+            return self.spread(&cells, below);
+        }
+        let chunk = self.chunk(&cells);
+        self.push(chunk)
     }
 
-    fn chunk(&mut self, cells: &[u32; 256]) -> u32 {
+    /// In place of one chunk that points to those from `below` on: a chunk for every cell, in a row.
+    fn spread(&mut self, cells: &[u32; 256], below: usize) -> u32 {
+        let mut divided = self.chunks.split_off(below).into_iter();
+        for &cell in cells {
+            let own = if cell & TAG_POINTER != 0 { divided.next() } else { None };
+            let chunk = own.unwrap_or_else(|| self.chunk(&[cell; 256]));
+            self.chunks.push(chunk);
+        }
+        TAG_POINTER | TAG_SPREAD | (INDEX_BLOCKS + below) as u32
+    }
+
+    fn push(&mut self, chunk: Chunk) -> u32 {
+        self.chunks.push(chunk);
+        TAG_POINTER | (INDEX_BLOCKS + self.chunks.len() - 1) as u32
+    }
+
+    fn chunk(&mut self, cells: &[u32; 256]) -> Chunk {
         let mut block = Block::ZERO;
         let mut values: Vec<u32> = Vec::with_capacity(8);
         for (i, &cell) in cells.iter().enumerate() {
@@ -112,7 +135,6 @@ impl Build<'_> {
             self.values.extend_from_slice(&values);
             Some(at)
         };
-        self.chunks.push(Chunk { block, values_at });
-        TAG_POINTER | (INDEX_BLOCKS + self.chunks.len() - 1) as u32
+        Chunk { block, values_at }
     }
 }

@@ -215,6 +215,46 @@ fn no_policy_and_a_foreign_layout_have_no_header() {
     assert!(Header::read(&image.blocks()).is_none());
 }
 
+/// The rule of every prefix is its place in the list; longer ones come later.
+fn rules(prefixes: &[(u32, u8)]) -> Vec<Entry<(u32, u8)>> {
+    let mut entries: Vec<_> =
+        (1..).zip(prefixes).map(|(rule, key)| Entry { key: *key, rule, ports: Ports::ANY }).collect();
+    entries.sort_unstable();
+    entries
+}
+
+#[test]
+fn a_second_level_with_many_divided_cells_is_not_read_and_says_the_same() {
+    const NET: u32 = 0x0a14_0000;
+    for (divided, reads) in [(1, 3), (127, 4), (128, 2), (129, 2), (200, 2), (256, 2)] {
+        // Around it, beside it, on its last quarter whole, and in each divided /24 one or two /26.
+        let mut prefixes = vec![(0x0a00_0000, 9), (NET + 0x0001_0000, 30), (NET + 0xc000, 18)];
+        for i in 0..divided {
+            let third = i * 5 % 256;
+            prefixes.extend((0..=i % 2).map(|n| (NET + third * 256 + 128 * n, 26)));
+        }
+        let verdicts = verdicts(&vec![Verdict::Deny; prefixes.len()]);
+        let listed = Listed { verdicts: &verdicts, prefixes4: &rules(&prefixes), ..Listed::default() };
+        let image = compile(&listed, &REQUEST).unwrap();
+        let mut most = 0;
+        for address in NET - 300..NET + 0x1_0000 + 300 {
+            let around = |&&(net, bits): &&(u32, u8)| (net ^ address) >> (32 - u32::from(bits)) == 0;
+            let want = prefixes.iter().rposition(|p| around(&p));
+            let to = Ipv4Addr::from_bits(address).into();
+            assert_eq!(ask(&image, to, 1).map(|a| a.rule as usize), want.map(|i| i + 1), "{divided}: {to}");
+            let counted = Counted { blocks: image.blocks(), edge: 0, read: Default::default() };
+            let header = Header::read(&counted).unwrap();
+            counted.read.set([0; 2]);
+            table::quick4(&counted, &header, address, 1);
+            if address >> 16 == NET >> 16 {
+                most = most.max(counted.read.get()[1]);
+            }
+        }
+        // The index and the last chunk; between them the second level's, and its values if there are many.
+        assert_eq!(most, reads, "blocks read where {divided} are divided");
+    }
+}
+
 #[test]
 fn writing_an_image_clears_what_was_there() {
     let image = compile(&Listed::default(), &REQUEST).unwrap();
