@@ -27,9 +27,13 @@ pub struct Packet {
 /// Instead of a place: where the kernel takes the IP header to be.
 pub const NETWORK: u32 = 1 << 31;
 
-/// The socket that sends it.
+/// The socket that sends it, a full one.
 #[derive(Clone, Copy)]
 pub struct Sock(*mut bpf_sock);
+
+/// The same before anybody has asked whether it is a full one, which is a call: what every socket has can be read of it.
+#[derive(Clone, Copy)]
+pub struct Common(*mut bpf_sock);
 
 /// `SOCK_STREAM`
 const STREAM: u32 = 1;
@@ -39,7 +43,7 @@ const RAW: u32 = 3;
 const SYN_SENT: u32 = 2;
 const AF_INET6: u32 = 10;
 
-/// What a connected stream socket is connected to.
+/// What a socket is connected to.
 pub struct Peer {
     /// High and low 64 bits of the address; IPv4 as `::ffff:a.b.c.d`.
     pub high: u64,
@@ -92,16 +96,19 @@ impl Packet {
         unsafe { (*self.skb).len }
     }
 
+    /// The socket, if any sends it.
+    #[inline(always)]
+    pub fn common(self) -> Option<Common> {
+        // SAFETY: as above; the verifier makes us ask whether it is null.
+        let sk = unsafe { (*self.skb).__bindgen_anon_2.sk };
+        if sk.is_null() { None } else { Some(Common(sk)) }
+    }
+
     /// The socket; `None` for a packet that no full socket sends.
     #[inline(always)]
     pub fn socket(self) -> Option<Sock> {
-        // SAFETY: as above; the verifier makes us ask whether it is null.
-        let sk = unsafe { (*self.skb).__bindgen_anon_2.sk };
-        if sk.is_null() {
-            return None;
-        }
-        // SAFETY: `sk` is what the helper wants, and not null.
-        let full = unsafe { bpf_sk_fullsock(sk) };
+        // SAFETY: a socket is what the helper wants, and not null.
+        let full = unsafe { bpf_sk_fullsock(self.common()?.0) };
         if full.is_null() { None } else { Some(Sock(full)) }
     }
 
@@ -215,8 +222,8 @@ impl Bytes for Packet {
     }
 }
 
-impl Sock {
-    /// What storage helpers want.
+impl Common {
+    /// What storage helpers want; they have nothing for a socket that is not a full one.
     #[inline(always)]
     pub const fn as_ptr(self) -> *mut bpf_sock {
         self.0
@@ -225,13 +232,13 @@ impl Sock {
     /// The peer of a stream socket that is not just opening a connection.
     #[inline(always)]
     pub fn connected_to(self) -> Option<Peer> {
-        // SAFETY: members of a full socket, which the verifier lets programs read.
-        let (kind, state, family, port, v4, v6) = unsafe {
+        // SAFETY: members of any socket, which the verifier lets programs read.
+        let (state, family, port, v4, v6) = unsafe {
             let s = self.0;
             let a = [(*s).dst_ip6[0], (*s).dst_ip6[1], (*s).dst_ip6[2], (*s).dst_ip6[3]];
-            ((*s).type_, (*s).state, (*s).family, (*s).dst_port as u16, (*s).dst_ip4, a)
+            ((*s).state, (*s).family, (*s).dst_port as u16, (*s).dst_ip4, a)
         };
-        if kind != STREAM || state == SYN_SENT {
+        if state == SYN_SENT {
             return None;
         }
         // A v4-mapped peer is in the IPv4 member too; in the other one it is as the program gave it.
@@ -244,16 +251,41 @@ impl Sock {
     /// before it hands it on.)
     #[inline(always)]
     pub fn is_silent(self) -> bool {
-        // SAFETY: a full socket, which is what the helper wants.
+        // SAFETY: a socket, which is what the helper wants.
         let tcp = unsafe { bpf_tcp_sock(self.0) };
         // SAFETY: not null, and a member that the verifier lets programs read.
         !tcp.is_null() && unsafe { (*tcp).data_segs_out } == 0
+    }
+}
+
+impl Sock {
+    /// What storage helpers want.
+    #[inline(always)]
+    pub const fn as_ptr(self) -> *mut bpf_sock {
+        self.0
+    }
+
+    /// The same socket.
+    #[inline(always)]
+    pub const fn common(self) -> Common {
+        Common(self.0)
+    }
+
+    /// Whether it is a connection, whose packets all go to one peer.
+    #[inline(always)]
+    pub fn is_stream(self) -> bool {
+        self.kind() == STREAM
     }
 
     /// Whether the program writes its own headers.
     #[inline(always)]
     pub fn is_raw(self) -> bool {
+        self.kind() == RAW
+    }
+
+    #[inline(always)]
+    fn kind(self) -> u32 {
         // SAFETY: a member of a full socket, which the verifier lets programs read.
-        unsafe { (*self.0).type_ == RAW }
+        unsafe { (*self.0).type_ }
     }
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use miner_guard_common::abi::socket::{Reading, Socket};
 
-use crate::packet::{Packet, Sock};
+use crate::packet::{Common, Packet, Sock};
 
 #[btf_map]
 static SOCKETS: SkStorage<Socket> = SkStorage::new();
@@ -63,7 +63,7 @@ impl<T> Slot<T> {
 /// aya offers this for sockets of `connect` hooks only.
 #[inline(always)]
 fn get<T>(map: *const SkStorage<T>, sk: *mut bpf_sock, flags: u32) -> Option<Slot<T>> {
-    // SAFETY: the address of a map's definition, which the loader turns into the map, and a full socket. The storage
+    // SAFETY: the address of a map's definition, which the loader turns into the map, and a socket. The storage
     // lives as long as the socket, which the program's caller holds.
     let at = unsafe {
         bpf_sk_storage_get(map.cast_mut().cast(), sk.cast(), core::ptr::null_mut(), u64::from(flags))
@@ -84,7 +84,7 @@ fn spare<T>(map: &'static LruHashMap<u64, T, 1024>, packet: Packet, zero: *const
 
 /// The state of a socket that has its own storage, if it has any.
 #[inline(always)]
-pub fn known(sk: Sock) -> Option<Slot<Socket>> {
+pub fn known(sk: Common) -> Option<Slot<Socket>> {
     get(&raw const SOCKETS, sk.as_ptr(), 0)
 }
 

@@ -30,6 +30,8 @@ pub const CUT: u8 = 1;
 pub const OWNED: u8 = 2;
 /// The owner runs a program that is on the allowlist.
 pub const EXEMPT_OWNER: u8 = 4;
+/// It is a connection: all its packets go to the peer that the socket itself names.
+pub const STREAM: u8 = 8;
 
 /// One socket. 144 bytes, all zero at first.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -55,7 +57,7 @@ pub struct Socket {
     pub next: u32,
     /// [`stage`]
     pub stage: u8,
-    /// [`CUT`], [`OWNED`]
+    /// [`CUT`], [`OWNED`], [`EXEMPT_OWNER`], [`STREAM`]
     pub flags: u8,
     #[doc(hidden)]
     pub pad: u16,

@@ -32,12 +32,6 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// A secret odd number, random per boot.
-    #[inline(always)]
-    pub const fn multiplier(&self) -> u64 {
-        self.long(word::MULTIPLIER)
-    }
-
     /// Whether there is any key of this class.
     #[inline(always)]
     pub const fn has(&self, class: Class) -> bool {

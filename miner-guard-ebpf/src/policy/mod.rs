@@ -68,7 +68,13 @@ impl Generation {
     /// `None` before the daemon has published the first one.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        let slot = Self::epoch() & 1;
+        Self::of(Self::epoch())
+    }
+
+    /// The one of an epoch that has just been read.
+    #[inline(always)]
+    fn of(epoch: u32) -> Option<Self> {
+        let slot = epoch & 1;
         let image = POLICY.get(slot)?;
         // SAFETY: two Blocks are repr(C) around exactly this array, whose entries lie on multiples of 8 bytes.
         let head = unsafe { &*core::ptr::from_ref(HEADS.get(slot)?).cast() };
@@ -122,9 +128,10 @@ impl Stamp {
 #[inline(always)]
 pub fn reach(to: &Destination) -> Result<Option<Decision>, NoPolicy> {
     let before = Generation::epoch();
-    let mut found = consider(to);
-    if Generation::epoch() != before {
-        found = consider(to);
+    let mut found = consider(before, to);
+    let after = Generation::epoch();
+    if after != before {
+        found = consider(after, to);
     }
     if found.listed == Listed::NOTHING {
         return Ok(None);
@@ -156,8 +163,8 @@ impl Found {
 
 /// Exemption and protection are asked of what is listed only: an ordinary connect does not pay for them.
 #[inline(always)]
-fn consider(to: &Destination) -> Found {
-    let Some(generation) = Generation::current() else { return Found::NO_POLICY };
+fn consider(epoch: u32, to: &Destination) -> Found {
+    let Some(generation) = Generation::of(epoch) else { return Found::NO_POLICY };
     let Some(header) = Header::read(&generation) else { return Found::NO_POLICY };
     let mut listed = match to.address.is_v4() {
         Some(v4) => table::quick4(&generation, &header, v4, to.port),

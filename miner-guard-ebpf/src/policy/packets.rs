@@ -6,7 +6,7 @@ use miner_guard_common::{
         socket::{EXEMPT_OWNER, OWNED},
         verdict::{Mode, Reason, Verdict},
     },
-    table::{Details, Header, Listed},
+    table::Listed,
 };
 
 use super::{Generation, Stamp, questions};
@@ -17,27 +17,33 @@ pub const UNSURE: u64 = 1 << 63;
 /// No decision: the answer is of another policy than the one in force. Ask again.
 pub const STALE: u64 = 1 << 62;
 
-/// What a socket remembers a policy by.
-pub struct Epoch {
-    number: u64,
-    multiplier: u64,
-}
+/// A secret odd number. Set by the loader.
+#[unsafe(no_mangle)]
+static PRINT: u64 = 1;
+
+/// What a socket remembers a policy by: which one it is since the guard started. One word of memory, because every packet
+/// of every socket asks for it.
+#[derive(Clone, Copy)]
+pub struct Epoch(u32);
 
 impl Epoch {
     /// Of the policy in force; `None` before there is one.
     #[inline(always)]
     pub fn current() -> Option<Self> {
-        let generation = Generation::current()?;
-        let multiplier = Header::read(&generation)?.multiplier();
-        Some(Self { number: Details::read(&generation)?.generation(), multiplier })
+        match Generation::epoch() {
+            0 => None,
+            n => Some(Self(n)),
+        }
     }
 
     /// A number for a destination under this policy: one word, so that it is written at once. Nobody without the
-    /// multiplier can find two destinations with the same one; two in the same half never have it.
+    /// secret can find two destinations with the same one; two in the same half never have it.
     #[inline(always)]
-    pub const fn fingerprint(&self, high: u64, low: u64, port: u16) -> u64 {
-        let address = (high.wrapping_mul(self.multiplier) ^ low).wrapping_mul(self.multiplier);
-        address.wrapping_add((port as u64) << 48).wrapping_add(self.number)
+    pub fn fingerprint(self, high: u64, low: u64, port: u16) -> u64 {
+        // SAFETY: a read of our own static; volatile because the loader replaces it after compilation.
+        let secret = unsafe { core::ptr::read_volatile(&raw const PRINT) };
+        let address = (high.wrapping_mul(secret) ^ low).wrapping_mul(secret);
+        address.wrapping_add(u64::from(port) << 48).wrapping_add(self.0.into())
     }
 }
 

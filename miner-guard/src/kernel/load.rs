@@ -1,6 +1,10 @@
 //! From object files to programs that run: load, attach, pin.
 
-use std::{fs::File, os::fd::AsFd as _};
+use std::{
+    fs::File,
+    hash::{BuildHasher as _, RandomState},
+    os::fd::AsFd as _,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, VerifierLogLevel,
@@ -128,6 +132,10 @@ fn load_one(
     loader.override_global("OFFSETS", &offsets[..], scope.is_some());
     if let Some(scope) = scope {
         loader.override_global("SCOPE", scope, true);
+    }
+    let print = RandomState::new().hash_one(object as u8) | 1;
+    if object == Object::Egress {
+        loader.override_global("PRINT", &print, true);
     }
     for map in SHARED {
         loader.map_pin_path(map, instance.map(map));

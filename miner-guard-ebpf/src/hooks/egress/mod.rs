@@ -27,14 +27,14 @@ use aya_ebpf::programs::SkBuffContext;
 use miner_guard_common::{
     abi::{
         record::Loss,
-        socket::{CUT, OWNED, stage},
+        socket::{CUT, OWNED, STREAM, stage},
     },
     parse::ip::protocol,
 };
 
 use crate::{
     emit,
-    packet::{Packet, Sock},
+    packet::{Common, Packet},
     policy::packets::Epoch,
     sockets,
 };
@@ -50,12 +50,12 @@ const DROP: i32 = 0;
 #[inline(always)]
 pub fn sent(ctx: &SkBuffContext) -> i32 {
     let packet = Packet::of(ctx);
-    let Some(sk) = packet.socket() else { return PASS };
+    let Some(sk) = packet.common() else { return PASS };
     let Some(epoch) = Epoch::current() else {
         emit::lost(Loss::NoPolicy);
         return PASS;
     };
-    if is_settled(sk, &epoch) {
+    if is_settled(sk, epoch) {
         return PASS;
     }
     let goes = step::goes(packet.context());
@@ -122,13 +122,20 @@ fn goes(packet: Packet) -> Goes {
         return Goes::only(Goes::SILENTLY);
     };
     // Most sockets that ask a name server ask once: making them a memory costs more than the question.
-    if flow.asks() && !sk.is_raw() && sockets::known(sk).is_none() && judge::nothing_listed(packet, &flow) {
+    if flow.asks()
+        && !sk.is_raw()
+        && sockets::known(sk.common()).is_none()
+        && judge::nothing_listed(packet, &flow)
+    {
         return Goes::with(&flow);
     }
     let Some(state) = sockets::state(packet, sk) else {
         emit::lost(Loss::SocketTable);
         return Goes::only(Goes::SILENTLY);
     };
+    if sk.is_stream() {
+        state.get().flags |= STREAM;
+    }
     if flow.opens() {
         // The socket may have had another connection before.
         state.get().stage = stage::FRESH;
@@ -209,11 +216,11 @@ fn end(packet: Packet, outcome: u32) {
 /// A connection whose destination was judged under this policy, and of which nothing is to be read: no more, or, at the end
 /// that only listens, not yet. Most packets end here.
 #[inline(always)]
-fn is_settled(sk: Sock, epoch: &Epoch) -> bool {
+fn is_settled(sk: Common, epoch: Epoch) -> bool {
     let Some(to) = sk.connected_to() else { return false };
     let Some(known) = sockets::known(sk) else { return false };
     let known = known.get();
-    known.flags & CUT == 0
+    known.flags & (CUT | STREAM) == STREAM
         && known.passed == epoch.fingerprint(to.high, to.low, to.port)
         && (known.stage == stage::QUIET || known.stage == stage::FRESH && sk.is_silent())
 }
