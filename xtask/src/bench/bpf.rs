@@ -174,31 +174,49 @@ fn op(code: u8, dst: u8, src: u8, offset: i16, immediate: i32) -> u64 {
     u64::from_ne_bytes([code, src << 4 | dst, o0, o1, i0, i1, i2, i3])
 }
 
-/// Forks a child that makes `calls` UDP connects to `to` and ends; waits for it. A process of its own, because the
-/// guard holds back the records of one that floods.
+/// What a child of [`dial_in_a_child`] does.
+struct Dialling {
+    socket: i32,
+    to: libc::sockaddr_in,
+    calls: u32,
+}
+
+/// Starts a child that makes `calls` UDP connects to `to` and ends; waits for it. A process of its own, because the
+/// guard holds back the records of one that floods; in the memory of this one, because copying that takes longer than the calls.
 pub fn dial_in_a_child(socket: &impl AsFd, to: (Ipv4Addr, u16), calls: u32) -> io::Result<()> {
+    /// Bytes of the child's stack.
+    const STACK: usize = 1 << 16;
     let to = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: to.1.to_be(),
         sin_addr: libc::in_addr { s_addr: u32::from(to.0).to_be() },
         sin_zero: [0; 8],
     };
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the worker has one thread. The child calls connect and _exit, which are async-signal-safe, with a
-    // descriptor and an address that its copy of the memory holds; the parent waits for this very child.
+    let mut what = Dialling { socket: socket.as_fd().as_raw_fd(), to, calls };
+    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    // SAFETY: the worker has one thread, and it stands still (CLONE_VFORK) until the child has ended, which uses this
+    // stack from its end down, and `what`. The parent waits for this very child.
     unsafe {
-        match libc::fork() {
+        let (top, flags) = (stack.as_mut_ptr_range().end, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD);
+        match libc::clone(dial, top.cast(), flags, (&raw mut what).cast()) {
             -1 => Err(io::Error::last_os_error()),
-            0 => {
-                for _ in 0..calls {
-                    libc::connect(fd, (&raw const to).cast(), size_of_val(&to) as libc::socklen_t);
-                }
-                libc::_exit(0)
-            }
             child if libc::waitpid(child, std::ptr::null_mut(), 0) == child => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     }
+}
+
+/// What it returns is the status that the child ends with.
+extern "C" fn dial(what: *mut libc::c_void) -> i32 {
+    // SAFETY: `dial_in_a_child` gives this to its child only.
+    let what = unsafe { &*what.cast::<Dialling>() };
+    for _ in 0..what.calls {
+        // SAFETY: the address is as long as said. Whether the call is refused is what is measured.
+        unsafe {
+            libc::connect(what.socket, (&raw const what.to).cast(), size_of_val(&what.to) as libc::socklen_t)
+        };
+    }
+    0
 }
 
 /// A raw tracepoint's program that does nothing, until it is dropped.
