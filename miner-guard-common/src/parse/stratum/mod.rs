@@ -169,8 +169,8 @@ impl Stratum {
         self.len = self.len.wrapping_add(1);
     }
 
-    /// Compares what was seen with the rules; the message, if it was one, is over.
-    #[inline(always)]
+    /// Compares what was seen with the rules; the message, if it was one, is over. Out of line for the kernel's stack.
+    #[inline(never)]
     fn judge(&mut self) {
         let first = rules::judge(self.seen, self.first);
         let found = first | rules::judge(self.seen, self.last) & mask::equal(first, 0);

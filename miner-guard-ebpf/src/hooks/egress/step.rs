@@ -47,8 +47,6 @@ impl Event {
     pub const FOUND: u32 = 3;
     /// Nothing more is wanted.
     pub const END: u32 = 4;
-    /// A byte that wants a second look.
-    const PONDER: u32 = 5;
 
     /// The event of a step's number.
     #[inline(always)]
@@ -189,17 +187,13 @@ extern "C" fn step_read(skb: *mut __sk_buff, at: u32, left: u32) -> u32 {
         let from = at.wrapping_add(read);
         let step = match state.get().stage {
             stage::STRATUM => step_stratum(skb, from, rest),
-            stage::TLS => u64::from(step_hello(skb, from, rest)),
-            stage::DNS => u64::from(step_questions(skb, from, rest)),
-            _ => u64::from(step_question(skb, from, rest)),
+            stage::TLS => step_hello(skb, from, rest),
+            stage::DNS => step_questions(skb, from, rest),
+            _ => step_question(skb, from, rest),
         };
-        let mut event = Event::of(step as u32);
-        read = read.wrapping_add(Event::read(step as u32));
-        state.get().next = state.get().next.wrapping_add(Event::read(step as u32));
-        if event == Event::PONDER {
-            // Here, and not in the step itself, to keep the frames of all steps within a stack.
-            event = step_ponder(skb, (step >> 32) as u32);
-        }
+        let event = Event::of(step);
+        read = read.wrapping_add(Event::read(step));
+        state.get().next = state.get().next.wrapping_add(Event::read(step));
         if event != Event::MORE {
             return event << 16 | read & 0xffff;
         }
@@ -209,21 +203,29 @@ extern "C" fn step_read(skb: *mut __sk_buff, at: u32, left: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn step_stratum(skb: *mut __sk_buff, at: u32, left: u32) -> u64 {
-    const END: u64 = (Event::END << 16) as u64;
+extern "C" fn step_stratum(skb: *mut __sk_buff, at: u32, left: u32) -> u32 {
+    const END: u32 = Event::END << 16;
     let packet = Packet::new(skb);
     let Some(state) = packet.socket().and_then(|sk| sockets::state(packet, sk)) else { return END };
-    let mut rest = 0;
-    let (event, n) = each_byte(packet, at, left, |byte| {
-        rest = state.get().stratum.glance(byte);
-        if rest == 0 { Event::MORE } else { Event::PONDER }
+    let (event, n) = each_byte(packet, at, left, |byte| match state.get().stratum.glance(byte) {
+        0 => Event::MORE,
+        rest => step_ponder(skb, rest),
     });
     if n == 0 {
         return END;
     }
+    let event = if event == Event::MORE { step_account(skb, n) } else { event };
+    event << 16 | n
+}
+
+/// So many bytes were read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step_account(skb: *mut __sk_buff, n: u32) -> u32 {
+    let packet = Packet::new(skb);
+    let Some(state) = packet.socket().and_then(|sk| sockets::state(packet, sk)) else { return Event::END };
     state.get().stratum.account(n as u16);
-    let event = if event == Event::MORE { outcome(state) } else { event };
-    u64::from(rest) << 32 | u64::from(event << 16 | n)
+    outcome(state)
 }
 
 /// What the reader of a mining protocol has come to.
@@ -238,6 +240,7 @@ fn outcome(state: Slot<Socket>) -> u32 {
     }
 }
 
+/// A byte that wants a second look.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn step_ponder(skb: *mut __sk_buff, rest: u32) -> u32 {
