@@ -36,7 +36,7 @@ pub fn contents<'k>(
         Entry::File("init".into(), binaries.tests.clone()),
         Entry::File("bin/miner-guard".into(), binaries.guard.clone()),
     ];
-    entries.extend(loader_and_program());
+    entries.extend(loader_and_programs());
     entries.push(Entry::Dir("modules".into()));
     for (kernel, dir) in modules {
         tree(&format!("modules/{kernel}"), dir, &mut entries)?;
@@ -47,16 +47,21 @@ pub fn contents<'k>(
     Ok(entries)
 }
 
-/// A dynamic program, with the loader and the library that it needs, from where this system has them: what `ld.so PROGRAM`
-/// does cannot be tried with static ones. Nothing where one of them is elsewhere; that test is then skipped.
-fn loader_and_program() -> Vec<Entry> {
-    const FILES: [&str; 3] = ["bin/sleep", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"];
-    let from = |name: &str| Path::new("/").join(name);
-    if !FILES.iter().all(|name| from(name).is_file()) {
+/// Dynamic programs, with the loader and the library that they need, from where this system has them: what `ld.so PROGRAM`
+/// does cannot be tried with static ones, and scripts want a shell. Nothing where one of them is elsewhere.
+fn loader_and_programs() -> Vec<Entry> {
+    const FILES: [(&str, &str); 4] = [
+        ("bin/sleep", "/bin/sleep"),
+        // A shell that needs no other library.
+        ("bin/sh", "/bin/dash"),
+        ("lib64/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"),
+        ("lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6"),
+    ];
+    if !FILES.iter().all(|(_, from)| Path::new(from).is_file()) {
         return Vec::new();
     }
     let dirs = ["lib64", "lib", "lib/x86_64-linux-gnu"].map(|name| Entry::Dir(name.to_owned()));
-    dirs.into_iter().chain(FILES.map(|name| Entry::File(name.to_owned(), from(name)))).collect()
+    dirs.into_iter().chain(FILES.map(|(name, from)| Entry::File(name.to_owned(), from.into()))).collect()
 }
 
 /// Everything below `from`, in name order so that the archive is the same each time.
