@@ -207,6 +207,37 @@ fn write(value: &Value, seed: &mut u64, out: &mut String) {
     out.push_str(space[(*seed >> 40) as usize % 5]);
 }
 
+/// Documents of the words that count, in any place.
+fn json() -> impl Strategy<Value = Value> {
+    const WORDS: [&str; 14] = [
+        "method",
+        "params",
+        "login",
+        "pass",
+        "agent",
+        "result",
+        "job",
+        "blob",
+        "target",
+        "job_id",
+        "mining.subscribe",
+        "mining.notify",
+        "id",
+        "ab12",
+    ];
+    let word = || prop::sample::select(&WORDS[..]);
+    let leaf =
+        prop_oneof![Just(Value::Null), any::<u16>().prop_map(Value::from), word().prop_map(Value::from)];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((word(), inner), 0..6).prop_map(|members| Value::Object(
+                members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+            )),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -254,6 +285,29 @@ proptest! {
         prop_assert_eq!(whole.is_done(), cut.is_done());
         // The rest of a segment in which it was done leaves traces that mean nothing.
         prop_assert!(whole.is_done() || whole == cut);
+    }
+
+    #[test]
+    fn what_is_idle_could_be_pondered_without_a_difference(row: usize, foreign in prop::collection::vec(json(), 0..4), seed: u64) {
+        let all = flagged_messages();
+        let (mut message, _) = all[row % all.len()].clone();
+        if let Some(members) = message.as_object_mut() {
+            members.extend(foreign.iter().enumerate().map(|(i, document)| (format!("k{i}"), document.clone())));
+        }
+        let (mut text, mut state) = (String::new(), seed);
+        write(&message, &mut state, &mut text);
+        let mut whole = Stratum::new();
+        for byte in text.bytes().take(BUDGET.into()) {
+            if whole.is_done() {
+                break;
+            }
+            match whole.glance(byte) {
+                0 => {}
+                rest => whole.ponder(rest),
+            }
+        }
+        whole.account(text.len().min(BUDGET.into()) as u16);
+        prop_assert_eq!(whole.finding(), found(text.as_bytes()), "{}", text);
     }
 
     #[test]

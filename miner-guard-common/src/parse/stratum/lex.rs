@@ -28,7 +28,8 @@ const FRAMES: u8 = 13;
 /// Nothing more is wanted of this stream.
 pub const DONE: u8 = 14;
 
-/// What is to be done with a byte. [`Op::Take`] is all there is to most, and harmless where no string is read.
+/// What is to be done with a byte. [`Op::Take`] is all there is to most, and harmless where no string is read. Up to
+/// [`Op::UnitLast`] they are within a container and leave it open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Op {
@@ -40,29 +41,29 @@ pub enum Op {
     Begin,
     /// A string ends.
     End,
-    Close,
     Colon,
     Comma,
-    /// The colon after a line's first word: it is a header's name.
-    NameEnd,
-    /// A line that was one word has ended.
-    NameLine,
     Number,
     Literal,
-    Object,
-    Array,
     /// Any other character of a string.
     TakeOdd,
     /// An escape that stands for a control character.
     TakeControl,
-    /// A character of a ZMTP frame that may be part of a word.
-    FrameTake,
-    /// The first letter of a line.
-    NameBegin,
     /// A digit of a `\u` escape …
     Unit,
     /// … and its last.
     UnitLast,
+    Object,
+    Array,
+    Close,
+    /// The colon after a line's first word: it is a header's name.
+    NameEnd,
+    /// A line that was one word has ended.
+    NameLine,
+    /// A character of a ZMTP frame that may be part of a word.
+    FrameTake,
+    /// The first letter of a line.
+    NameBegin,
 }
 
 /// Classes of bytes.

@@ -132,7 +132,7 @@ impl Stratum {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         let rest = self.glance(byte);
-        if rest != 0 {
+        if rest != 0 && !self.is_idle(rest) {
             self.ponder(rest);
         }
     }
@@ -149,6 +149,14 @@ impl Stratum {
             return 0;
         }
         (step.op as u32) << 8 | (byte | step.fold) as u32
+    }
+
+    /// Whether what [`Self::glance`] left is nothing to ponder: within a container that no rule looks into, only what opens or
+    /// closes one counts.
+    #[inline(always)]
+    pub const fn is_idle(&self, rest: u32) -> bool {
+        let idle = if self.context & !context::ARRAY == context::JUNK { Op::UnitLast } else { Op::Skip };
+        rest >> 8 <= idle as u32
     }
 
     /// The other half, for what [`Self::glance`] left.

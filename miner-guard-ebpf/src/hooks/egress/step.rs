@@ -209,6 +209,7 @@ extern "C" fn step_stratum(skb: *mut __sk_buff, at: u32, left: u32) -> u32 {
     let Some(state) = packet.socket().and_then(|sk| sockets::state(packet, sk)) else { return END };
     let (event, n) = each_byte(packet, at, left, |byte| match state.get().stratum.glance(byte) {
         0 => Event::MORE,
+        rest if state.get().stratum.is_idle(rest) => Event::MORE,
         rest => step_ponder(skb, rest),
     });
     if n == 0 {
@@ -309,8 +310,8 @@ extern "C" fn step_question(skb: *mut __sk_buff, at: u32, left: u32) -> u32 {
 #[inline(always)]
 fn each_byte(packet: Packet, at: u32, left: u32, mut push: impl FnMut(u8) -> u32) -> (u32, u32) {
     let n = if left > CHUNK { CHUNK } else { left };
-    // Words, because the compiler clears bytes one by one, by a call.
-    let mut words = [0; CHUNK as usize / 8];
+    // Words of a zero that the compiler cannot know: it would clear them byte by byte, by a call.
+    let mut words = [core::hint::black_box(0); CHUNK as usize / 8];
     if !packet.copy_words(at, n, &mut words) {
         return (Event::MORE, 0);
     }
