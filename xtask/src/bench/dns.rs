@@ -2,16 +2,16 @@
 
 use std::{collections::HashSet, fmt::Write as _, fs, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::{
     Bench,
-    bpf::Hook,
+    beside::{self, Under},
     guard::{self, Guard},
-    page::{Page, Table, ns},
-    place::{Cgroup, Netns},
-    stats::{Random, added, median},
-    worker::{Mode, Worker},
+    page::{Page, Table},
+    place::Cgroup,
+    stats::{Random, median},
+    worker::Mode,
 };
 
 const NAMES: usize = 1_000_000;
@@ -22,23 +22,6 @@ const MODES: [(Mode, &str); 3] = [
     (Mode::Resolve, "question and answer"),
     (Mode::ResolveAnew, "the same, a socket each"),
 ];
-const CONFIGURATIONS: [(&str, &str); 5] = [
-    ("none", "q-none"),
-    ("none, again (A/A)", "q-none2"),
-    ("empty hooks at egress and ingress", "q-empty"),
-    ("guard, built-in feed", "q-few"),
-    ("guard, 1 M denied names", "q-1m"),
-];
-
-/// Dropped in this order.
-struct Configuration {
-    worker: Worker,
-    _hook: Option<Hook>,
-    _guard: Option<Guard>,
-    _netns: Netns,
-    _cgroup: Cgroup,
-}
-
 /// A million names, half of them with all below.
 fn feed(path: &Path) -> Result<()> {
     let mut random = Random::new(4711);
@@ -60,49 +43,25 @@ pub fn run(bench: &Bench, dial: &Path, page: &mut Page) -> Result<()> {
     feed(&names)?;
     load(bench, &names, page)?;
     eprintln!("bench: DNS questions");
-    let mut all = Vec::new();
-    for (i, (_, short)) in CONFIGURATIONS.iter().enumerate() {
-        let (cgroup, netns) = (Cgroup::new(short)?, Netns::new(short)?);
-        let policy = if i == 4 { guard::denies(&names) } else { "builtin = true\n".to_owned() };
-        let start = || Guard::start(&bench.guard, bench.scratch.path(), short, &cgroup, &policy);
-        let guard = (i >= 3).then(start).transpose()?;
-        let hook = (i == 2).then(|| Hook::packets(cgroup.path())).transpose()?;
-        let worker = Worker::start(netns.command(&bench.worker), dial, &bench.tiny, &cgroup)?;
-        all.push(Configuration { worker, _hook: hook, _guard: guard, _netns: netns, _cgroup: cgroup });
-    }
-    let mut table = Table::new(&["configuration"]);
-    let mut cells: Vec<Vec<String>> =
-        CONFIGURATIONS.iter().map(|(name, _)| vec![(*name).to_owned()]).collect();
-    let mut costs = Vec::new();
-    let mut random = Random::new(29);
-    for (mode, title) in MODES {
-        let mut samples = vec![Vec::new(); all.len()];
-        let mut order: Vec<usize> = (0..all.len()).collect();
-        for _ in 0..bench.rounds {
-            random.shuffle(&mut order);
-            for &i in &order {
-                let (ns, refused) = all[i].worker.batch(mode, CALLS)?;
-                ensure!(refused == 0, "{refused} questions for names that nobody lists were refused");
-                samples[i].push(ns);
-            }
-        }
-        table.column(&format!("{title} ({} alone)", ns(median(&samples[0]))));
-        for (values, cells) in samples.iter().zip(&mut cells) {
-            let a = added(values, &samples[0]);
-            cells.push(format!("{:+.0} [{:+.0} … {:+.0}] ×{:.2}", a.median, a.low, a.high, a.ratio));
-        }
-        costs.push((title, added(&samples[4], &samples[0]).median));
-    }
-    cells.into_iter().skip(1).for_each(|row| table.row(row));
+    let million = guard::denies(&names);
+    let configurations = [
+        ("none", "q-none", Under::Nothing),
+        ("none, again (A/A)", "q-none2", Under::Nothing),
+        ("empty hooks at egress and ingress", "q-empty", Under::EmptyHooks),
+        ("guard, built-in feed", "q-few", Under::Guard("builtin = true\n")),
+        ("guard, 1 M denied names", "q-1m", Under::Guard(&million)),
+    ];
+    let measured = beside::run(bench, dial, &configurations, &MODES, CALLS)?;
     page.section(
         "DNS: nanoseconds more than without any tool",
         "By UDP to a name server on loopback, both ends in one process of the guarded cgroup and on one CPU: a question for a name of \
          four labels that nobody lists and that was not asked before, until the server's end has it; the same until its answer has \
          come back (the guard copies each answer for its daemon); the same with a new socket for each, as libc does it. Median of \
          the differences within a round, its 95 % interval, and the ratio.",
-        &table,
+        &measured.table,
     );
-    for (title, cost) in costs {
+    for ((_, title), added) in MODES.iter().zip(&measured.added) {
+        let cost = added.last().map_or(f64::NAN, |a| a.median);
         page.budget(&format!("DNS, 1 M names: {title}"), "≤ 2 µs more", cost / 1e3, 2.0, "µs");
     }
     Ok(())

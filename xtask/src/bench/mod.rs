@@ -5,6 +5,7 @@
 //! difference to `none` of the same round. A second `none` shows how much of a difference is noise.
 
 mod audit;
+mod beside;
 pub mod bpf;
 mod connect;
 mod data;
@@ -18,6 +19,7 @@ mod packets;
 mod page;
 pub mod place;
 mod resolver;
+mod short;
 pub mod stats;
 pub mod sweep;
 pub mod worker;
@@ -61,6 +63,7 @@ enum Part {
     Flood,
     Idle,
     Dns,
+    Short,
     /// As `--packets`
     Packets,
 }
@@ -118,6 +121,9 @@ pub fn main(args: &Args) -> Result<()> {
     }
     if wants(Part::Dns) {
         dns::run(&bench, &data.dial, &mut page)?;
+    }
+    if wants(Part::Short) {
+        short::run(&bench, &data.dial, &mut page)?;
     }
     if args.packets || args.only.contains(&Part::Packets) {
         match packets::possible() {

@@ -16,7 +16,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-use super::{bpf, data, place::Cgroup, resolver::Resolver};
+use super::{bpf, data, place::Cgroup, resolver::Resolver, short::Ends};
 
 /// What a batch repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,6 +39,12 @@ pub enum Mode {
     Resolve,
     /// The same with a socket of its own, as libc does it.
     ResolveAnew,
+    /// A TCP connection on which nothing is said.
+    Connection,
+    /// The same, with a request and an answer in HTML.
+    ConnectionText,
+    /// The same in JSON.
+    ConnectionJson,
     /// A new process for each 64 UDP connects to the denied address.
     Flood,
 }
@@ -143,6 +149,7 @@ struct Work {
     sink: UdpSocket,
     listener: TcpListener,
     resolver: Option<Resolver>,
+    ends: Option<Ends>,
 }
 
 impl Work {
@@ -163,6 +170,7 @@ impl Work {
             sink,
             listener: TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?,
             resolver: None,
+            ends: None,
         })
     }
 
@@ -195,6 +203,12 @@ impl Work {
                 let mut resolver = self.resolver.take().map_or_else(Resolver::new, Ok)?;
                 let outcome = self.timed(calls, |_| resolver.exchange(mode));
                 self.resolver = Some(resolver);
+                outcome
+            }
+            Mode::Connection | Mode::ConnectionText | Mode::ConnectionJson => {
+                let mut ends = self.ends.take().map_or_else(Ends::new, Ok)?;
+                let outcome = self.timed(calls, |_| ends.connect(mode).map(|()| false));
+                self.ends = Some(ends);
                 outcome
             }
             Mode::Flood => self.timed(calls.div_ceil(FLOOD_EACH), |w| {

@@ -47,15 +47,16 @@ pub fn contents<'k>(
     Ok(entries)
 }
 
-/// Dynamic programs, with the loader and the library that they need, from where this system has them: what `ld.so PROGRAM`
-/// does cannot be tried with static ones, and scripts want a shell. Nothing where one of them is elsewhere.
+/// Dynamic programs, with the loader and the libraries that they need, from where this system has them: what `ld.so PROGRAM`
+/// does cannot be tried with static ones, and scripts want shells. Nothing where one of them is elsewhere.
 fn loader_and_programs() -> Vec<Entry> {
-    const FILES: [(&str, &str); 4] = [
+    const FILES: [(&str, &str); 6] = [
         ("bin/sleep", "/bin/sleep"),
-        // A shell that needs no other library.
         ("bin/sh", "/bin/dash"),
+        ("bin/bash", "/bin/bash"),
         ("lib64/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2"),
         ("lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6"),
+        ("lib/x86_64-linux-gnu/libtinfo.so.6", "/lib/x86_64-linux-gnu/libtinfo.so.6"),
     ];
     if !FILES.iter().all(|(_, from)| Path::new(from).is_file()) {
         return Vec::new();

@@ -316,14 +316,17 @@ fn each_byte(packet: Packet, at: u32, left: u32, mut push: impl FnMut(u8) -> u32
         return (Event::MORE, 0);
     }
     let mut i = 0;
-    while i < CHUNK {
-        if i >= n {
-            break;
-        }
-        let event = push((words[i as usize / 8] >> (i % 8 * 8)) as u8);
-        i += 1;
-        if event != Event::MORE {
-            return (event, i);
+    for mut word in words {
+        let mut left = 8;
+        while left > 0 {
+            if i >= n {
+                return (Event::MORE, i);
+            }
+            let event = push(word as u8);
+            (word, left, i) = (word >> 8, left - 1, i + 1);
+            if event != Event::MORE {
+                return (event, i);
+            }
         }
     }
     (Event::MORE, i)
