@@ -242,8 +242,8 @@ impl Guard {
         }
         // Processes that fell silent after a flood: their last counts would else never be told. The table is walked
         // only when something was held back.
-        let held_ever =
-            self.tables.losses().iter().find(|(l, _)| *l == Loss::Aggregated).map_or(0, |(_, n)| *n);
+        let counted = self.tables.losses();
+        let held_ever = counted.iter().find(|(l, _)| *l == Loss::Aggregated).map_or(0, |(_, n)| *n);
         if held_ever != self.teller.held_seen {
             let ended = self.tables.take_floods(windows_before_ns);
             self.teller.lose("aggregated", ended.iter().map(|(_, n)| u64::from(*n)).sum());
@@ -255,7 +255,7 @@ impl Guard {
         self.teller.lose("aggregated", aggregated);
         let dropped = self.teller.out.take_dropped();
         self.teller.lose("stdout", dropped);
-        let losses = self.losses();
+        let losses = self.with_own(&counted);
         let new: BTreeMap<&'static str, u64> = losses
             .iter()
             .map(|(cause, n)| (*cause, n - self.teller.told_losses.get(cause).copied().unwrap_or(0)))
@@ -282,8 +282,12 @@ impl Guard {
 
     /// Everything lost so far, by cause; what was only aggregated is no loss.
     pub(super) fn losses(&self) -> BTreeMap<&'static str, u64> {
-        let kernel = self.tables.losses().into_iter().filter(|(l, _)| *l != Loss::Aggregated);
-        let mut all: BTreeMap<_, _> = kernel.map(|(l, n)| (l.name(), n)).collect();
+        self.with_own(&self.tables.losses())
+    }
+
+    fn with_own(&self, counted: &[(Loss, u64)]) -> BTreeMap<&'static str, u64> {
+        let kernel = counted.iter().filter(|(l, _)| *l != Loss::Aggregated);
+        let mut all: BTreeMap<_, _> = kernel.map(|(l, n)| (l.name(), *n)).collect();
         for (cause, n) in &self.teller.own_losses {
             *all.entry(*cause).or_default() += n;
         }
