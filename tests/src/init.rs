@@ -3,7 +3,10 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::{fd::AsRawFd as _, unix::process::ExitStatusExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
     path::Path,
     process::Command,
 };
@@ -54,6 +57,8 @@ fn run() -> Result<i32> {
         .env("MINER_GUARD_BIN", "/bin/miner-guard")
         .env("PATH", "/bin")
         .env("HOME", "/tmp")
+        // A process group of their own, as a shell gives to whoever it starts.
+        .process_group(0)
         .spawn()
         .context("cannot start the tests")?;
     let tests = i32::try_from(child.id())?;
