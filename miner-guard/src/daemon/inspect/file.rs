@@ -43,6 +43,32 @@ pub fn still_runs(id: &FileId, file: &File) -> bool {
     })
 }
 
+/// Tells whether the bytes of a file are those that were run, now that they were read: what nobody runs any more may have been
+/// written anew meanwhile, and is another program then.
+pub struct Ran {
+    id: FileId,
+    /// When the file was last written, if the process ran it when this was asked: before the reading. (Whoever sets that time
+    /// back after he wrote is taken for the one who ran it. It was his file.)
+    written: Option<SystemTime>,
+}
+
+impl Ran {
+    /// `running`: the file, if the process runs it.
+    pub fn of(id: &FileId, running: Option<&File>) -> Self {
+        Self { id: *id, written: running.and_then(written) }
+    }
+
+    /// The file is the same to the nanosecond; or it was run, and was not written since or is run still: deleted, renamed or of
+    /// another mode. `runs` is asked last.
+    pub fn these(&self, file: &File, runs: impl FnOnce() -> bool) -> bool {
+        same(&self.id, file) || self.written.is_some() && (written(file) == self.written || runs())
+    }
+}
+
+fn written(file: &File) -> Option<SystemTime> {
+    file.metadata().ok()?.modified().ok()
+}
+
 /// A file's identity from before it was read, under which a verdict may be kept if it is the same afterwards.
 #[derive(Debug)]
 pub struct Settled(FileId);
@@ -184,5 +210,55 @@ fn inside(proc: &Path, name: &Path) -> Option<File> {
         // When the process is gone its root is too: ours is the same, unless it was in a container.
         Ok(inside) => open(&proc.join("root").join(inside)).or_else(|| open(name)),
         Err(_) => open(&proc.join("cwd").join(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    fn program(name: &str) -> (PathBuf, File, FileId) {
+        let path = std::env::temp_dir().join(format!("mg-ran-{}-{name}", std::process::id()));
+        fs::write(&path, "as it was run").unwrap();
+        let file = File::open(&path).unwrap();
+        let id = file_id(&file.metadata().unwrap());
+        (path, file, id)
+    }
+
+    #[test]
+    fn a_program_that_ended_and_was_written_anew_is_not_what_was_run() {
+        let (path, file, id) = program("anew");
+        let (ran, gone) = (Ran::of(&id, Some(&file)), Ran::of(&id, None));
+        assert!(
+            ran.these(&file, || panic!("asked in vain")) && gone.these(&file, || panic!("asked in vain"))
+        );
+        // Until the clock of the file system has gone on.
+        while written(&file) == ran.written {
+            File::options()
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .unwrap()
+                .write_all(b"something else")
+                .unwrap();
+        }
+        assert!(!ran.these(&file, || false) && !gone.these(&file, || true));
+        assert!(ran.these(&file, || true), "nobody can write to what is run");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_deleted_or_gets_another_mode_is_what_was_run() {
+        let (path, file, id) = program("mode");
+        let (ran, gone) = (Ran::of(&id, Some(&file)), Ran::of(&id, None));
+        while same(&id, &file) {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        assert!(ran.these(&file, || false));
+        assert!(!gone.these(&file, || false), "it was not seen running, and is another one");
+        fs::remove_file(path).unwrap();
+        assert!(ran.these(&file, || false));
     }
 }

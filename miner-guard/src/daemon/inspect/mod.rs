@@ -27,7 +27,7 @@ use crate::{
         kill::{NotKilled, kill},
     },
 };
-use file::{Given, Settled};
+use file::{Given, Ran, Settled};
 use judge::{Judged, judge, listed};
 pub use judge::{exempt, explain};
 
@@ -100,9 +100,11 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
     let exe = proc.join("exe");
     // The process may be gone, or run another program by now: then the path it gave is tried, and only the same
     // file counts.
-    let running = file::open(&exe).filter(|f| file::still_runs(&record.file, f));
-    let runs = running.is_some();
-    let Some(started) = running.or_else(|| file::named(&proc, &record)) else {
+    let running = || file::open(&exe).filter(|f| file::still_runs(&record.file, f));
+    let runs = || running().is_some();
+    let first = running();
+    let ran = Ran::of(&record.file, first.as_ref());
+    let Some(started) = first.or_else(|| file::named(&proc, &record)) else {
         return ended(under, &proc, record);
     };
     let settled = Settled::of(&started);
@@ -114,9 +116,7 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
         _ if known => Judged::clean(),
         Given::ToInterpreter(_) | Given::Nothing => judge(identifier, rules, &started),
     };
-    // What nobody runs any more may have been written anew while it was read: that is another program's verdict.
-    let unchanged = || runs || file::same(&record.file, &started);
-    if !unchanged() {
+    if !ran.these(&started, runs) {
         return ended(under, &proc, record);
     }
     let mut flags = 0;
@@ -156,16 +156,15 @@ fn inspect(identifier: &Identifier, under: Arc<FileRules>, record: Box<ExecRecor
     let mut trouble = None;
     let mut captured = None;
     if stop {
-        let is_it = || file::open(&exe).is_some_and(|f| file::still_runs(&record.file, &f));
-        captured = is_it().then(|| Box::new(Captured::at_start(pid, &ProcRoot::default())));
-        match kill(pid, is_it) {
+        captured = runs().then(|| Box::new(Captured::at_start(pid, &ProcRoot::default())));
+        match kill(pid, runs) {
             Ok(()) => killed = true,
             Err(NotKilled::Gone) => {}
             Err(e) => trouble = Some(format!("not killed: {e}")),
         }
     }
     // Only now, when there is time: nobody waits for the hashes any more.
-    let mut judged = if unchanged() { judged.with_hashes(rules, decided_by) } else { judged };
+    let mut judged = if ran.these(&started, runs) { judged.with_hashes(rules, decided_by) } else { judged };
     judged.evidence.extend(trouble);
     let rule = judged.rule;
     let finding = judged.into_finding(exempt, killed);
