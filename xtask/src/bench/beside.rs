@@ -89,7 +89,7 @@ pub fn run(
         table.column(&format!("{title} ({} alone)", ns(median(&samples[0]))));
         let added: Vec<Added> = samples.iter().map(|values| added(values, &samples[0])).collect();
         for (a, row) in added.iter().zip(&mut rows) {
-            row.push(format!("{:+.0} [{:+.0} … {:+.0}] ×{:.2}", a.median, a.low, a.high, a.ratio));
+            row.push(a.to_string());
         }
         costs.push(added);
     }

@@ -174,8 +174,7 @@ fn table(page: &mut Page, columns: &[Column]) {
         columns.first().map(|(_, _, rows)| rows.iter().map(|(name, _)| *name).collect()).unwrap_or(vec![]);
     for name in names.into_iter().filter(|n| *n != NONE) {
         let cells = columns.iter().filter_map(|(_, _, rows)| rows.iter().find(|(n, _)| *n == name));
-        let cell = |a: &Added| format!("{:+.0} [{:+.0} … {:+.0}] ×{:.2}", a.median, a.low, a.high, a.ratio);
-        table.row(std::iter::once(name.to_owned()).chain(cells.map(|(_, a)| cell(a))));
+        table.row(std::iter::once(name.to_owned()).chain(cells.map(|(_, a)| a.to_string())));
     }
     page.section(
         "Connecting: nanoseconds a call more than without any tool",
@@ -212,11 +211,7 @@ fn denied(all: &mut [Configuration], count: u32, page: &mut Page) -> Result<()> 
     let mut table = Table::new(&["configuration", "ns a call", "against the bare hook"]);
     for (name, values) in &samples {
         let a = added(values, &base);
-        table.row([
-            (*name).to_owned(),
-            format!("{:.0}", median(values)),
-            format!("{:+.0} [{:+.0} … {:+.0}] ×{:.2}", a.median, a.low, a.high, a.ratio),
-        ]);
+        table.row([(*name).to_owned(), format!("{:.0}", median(values)), a.to_string()]);
     }
     page.section(
         "A denied connect",

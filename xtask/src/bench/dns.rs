@@ -48,7 +48,7 @@ pub fn run(bench: &Bench, dial: &Path, page: &mut Page) -> Result<()> {
         ("none", "q-none", Under::Nothing),
         ("none, again (A/A)", "q-none2", Under::Nothing),
         ("empty hooks at egress and ingress", "q-empty", Under::EmptyHooks),
-        ("guard, built-in feed", "q-few", Under::Guard("builtin = true\n")),
+        ("guard, built-in feed", "q-few", Under::Guard(guard::BUILTIN)),
         ("guard, 1 M denied names", "q-1m", Under::Guard(&million)),
     ];
     let measured = beside::run(bench, dial, &configurations, &MODES, CALLS)?;

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::{
     Bench, connect,
-    guard::Guard,
+    guard::{self, Guard},
     page::{Page, Table, ns},
     place::Cgroup,
     stats::{Random, added, median},
@@ -60,8 +60,7 @@ pub fn run(bench: &Bench, dial: &Path, page: &mut Page) -> Result<()> {
         random.shuffle(&mut order);
         for i in order {
             // The exec hook sees every process of the machine, guarded or not: without the guard it must be away.
-            let start =
-                || Guard::start(&bench.guard, bench.scratch.path(), "exec", &cgroup, "builtin = true\n");
+            let start = || Guard::start(&bench.guard, bench.scratch.path(), "exec", &cgroup, guard::BUILTIN);
             let guard = (i == 2).then(start).transpose()?;
             // Either way once before, so that the file is known to the guard and the caches have settled.
             worker.batch(Mode::Exec, CALLS / 2)?;

@@ -181,5 +181,8 @@ pub fn denies(feed: &Path) -> String {
     format!("builtin = false\n[[feed]]\nid = \"bench\"\npath = \"{}\"\naction = \"deny\"\n", feed.display())
 }
 
+/// The policy as it is without a file.
+pub const BUILTIN: &str = "builtin = true\n";
+
 /// A policy without rules.
 pub const EMPTY: &str = "builtin = false\n";

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Bench,
-    guard::Guard,
+    guard::{self, Guard},
     page::{Page, Table},
     place::Cgroup,
 };
@@ -42,7 +42,7 @@ fn ran(pid: u32) -> Result<Duration> {
 pub fn run(bench: &Bench, page: &mut Page) -> Result<()> {
     eprintln!("bench: the idle daemon, {} s", WATCHED.as_secs());
     let cgroup = Cgroup::new("idle")?;
-    let guard = Guard::start(&bench.guard, bench.scratch.path(), "idle", &cgroup, "builtin = true\n")?;
+    let guard = Guard::start(&bench.guard, bench.scratch.path(), "idle", &cgroup, guard::BUILTIN)?;
     // What the start needs is given back first.
     std::thread::sleep(Duration::from_secs(2));
     let before = ran(guard.pid())?;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     Bench,
     bpf::{self, Hook},
-    guard::Guard,
+    guard::{self, Guard},
     page::{Page, Table},
     stats::{Random, added, median},
 };
@@ -170,7 +170,7 @@ pub fn run(bench: &Bench, root: &Root, page: &mut Page) -> Result<()> {
 
 /// The guard of these measurements.
 fn guard(bench: &Bench, cgroup: &Path) -> Result<Guard> {
-    Guard::start_at("enforce", &bench.guard, bench.scratch.path(), "packets", cgroup, "builtin = true\n")
+    Guard::start_at("enforce", &bench.guard, bench.scratch.path(), "packets", cgroup, guard::BUILTIN)
 }
 
 /// A batch of a load: what its client said, and the seconds of processor time that both ends took.

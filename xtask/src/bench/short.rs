@@ -12,6 +12,7 @@ use rustix::net::sockopt;
 use super::{
     Bench,
     beside::{self, Under},
+    guard,
     page::Page,
     worker::Mode,
 };
@@ -21,7 +22,6 @@ const MODES: [(Mode, &str); 3] = [
     (Mode::ConnectionText, "a page of HTML"),
     (Mode::ConnectionJson, "a JSON document"),
 ];
-const POLICY: &str = "builtin = true\n";
 const CALLS: u32 = 100;
 /// Bytes of an answer.
 const ANSWER: usize = 4096;
@@ -39,7 +39,7 @@ pub fn run(bench: &Bench, dial: &Path, page: &mut Page) -> Result<()> {
         ("none", "s-none", Under::Nothing),
         ("none, again (A/A)", "s-none2", Under::Nothing),
         ("empty hooks at egress and ingress", "s-empty", Under::EmptyHooks),
-        ("guard, built-in feed", "s-guard", Under::Guard(POLICY)),
+        ("guard, built-in feed", "s-guard", Under::Guard(guard::BUILTIN)),
     ];
     let measured = beside::run(bench, dial, &configurations, &MODES, CALLS)?;
     page.section(
@@ -82,10 +82,10 @@ impl Ends {
     pub fn connect(&mut self, mode: Mode) -> Result<()> {
         let mut client = TcpStream::connect(self.at)?;
         let (mut server, _) = self.listener.accept()?;
-        let answer = match mode {
+        let answer: &[u8] = match mode {
             Mode::ConnectionText => &self.text,
             Mode::ConnectionJson => &self.json,
-            _ => &Vec::new(),
+            _ => &[],
         };
         if !answer.is_empty() {
             client.write_all(QUESTION)?;

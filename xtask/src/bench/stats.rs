@@ -1,5 +1,7 @@
 //! Medians, paired differences and their intervals; and the random numbers of the bench.
 
+use std::fmt;
+
 /// xorshift64*: seeded, so that two runs use the same data.
 pub struct Random(u64);
 
@@ -52,6 +54,13 @@ pub struct Added {
     pub high: f64,
     /// Median of the ratios.
     pub ratio: f64,
+}
+
+/// As the page shows nanoseconds: the difference, its interval, the ratio.
+impl fmt::Display for Added {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:+.0} [{:+.0} … {:+.0}] ×{:.2}", self.median, self.low, self.high, self.ratio)
+    }
 }
 
 /// Compares round by round: what disturbs the machine for longer than a round falls out of the difference.
