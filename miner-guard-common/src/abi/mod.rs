@@ -17,6 +17,6 @@ pub mod runtime;
 pub mod socket;
 pub mod verdict;
 
-/// Version of everything in this module. It names the pin directory (`…/v3/`): a daemon never
+/// Version of everything in this module. It names the pin directory (`…/v4/`): a daemon never
 /// touches pins of another version.
 pub const ABI: u32 = 4;

@@ -98,7 +98,7 @@ impl Build<'_> {
         self.push(chunk)
     }
 
-    /// In place of one chunk that points to those from `below` on: a chunk for every cell, in a row.
+    /// In place of one chunk that points to those from `below` on (there were so many before): a chunk for every cell, in a row.
     fn spread(&mut self, cells: &[u32; 256], below: usize) -> u32 {
         let mut divided = self.chunks.split_off(below).into_iter();
         for &cell in cells {
